@@ -1,0 +1,159 @@
+"""Compares echo servers: ``python benchmarks/echo.py --help``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import machine
+import report
+from load import Load, Slice
+from servers import NAMES, REFERENCE, NotAvailable, Server, Starter, compile_c
+
+SIZES = (64, 1024, 10_240, 102_400)
+LARGE_BYTES, CONNECTIONS_LARGE, CONNECTIONS = 102_400, 10, 100
+IDLE_CONNECTIONS, IDLE_RATE, IDLE_HOLD_S = 10_000, 1_000, 2.0
+# Visitors who come and go leave their ports in TIME-WAIT; so many addresses have ports enough.
+SOURCES = 20
+MODES = ("echo", "short", "idle")
+AGAIN = f"{REFERENCE} again"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One thing to measure: every server is put to it, in slices that take turns."""
+
+    mode: str
+    size: int
+    connections: int
+    options: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The slices of a case by server, one per round; the reference was measured twice a round."""
+
+    case: Case
+    slices: dict[str, list[Slice]]
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """Return the options, or end with status 2 and a sentence."""
+    parser = argparse.ArgumentParser(
+        prog="echo.py", description="Compare echo servers in short slices that take turns."
+    )
+    parser.add_argument("--mode", type=words(MODES), default=list(MODES), help="of echo,short,idle (default all)")
+    parser.add_argument("--only", type=words(NAMES), default=list(NAMES), help=f"servers, of {','.join(NAMES)}")
+    parser.add_argument("--sizes", type=sizes, default=list(SIZES), help="bytes of a message, in the mode echo")
+    parser.add_argument("--connections", type=int, help="instead of the 100, 10 or 10,000 that belong to a case")
+    parser.add_argument("--rounds", type=int, default=5, help="slices per server and case (default 5; idle has one)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of a slice (default 1)")
+    parser.add_argument("--python", default=sys.executable, help="interpreter that has the peers' libraries")
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
+    parser.add_argument("--no-namespace", action="store_true", help="measure in the network as it is")
+    return parser.parse_args(arguments)
+
+
+def words(known: tuple[str, ...]) -> Callable[[str], list[str]]:
+    """Return a parser of words with commas between that accepts known words only."""
+
+    def parse(text: str) -> list[str]:
+        chosen = text.split(",")
+        for word in chosen:
+            if word not in known:
+                raise argparse.ArgumentTypeError(f"{word!r} is none of {', '.join(known)}")
+        return chosen
+
+    return parse
+
+
+def sizes(text: str) -> list[int]:
+    """Return numbers with commas between."""
+    return [int(word) for word in text.split(",")]
+
+
+def cases(options: argparse.Namespace) -> Iterator[Case]:
+    """Yield what the options ask to measure."""
+    seconds = {"seconds": options.seconds}
+    if "echo" in options.mode:
+        for size in options.sizes:
+            usual = CONNECTIONS_LARGE if size >= LARGE_BYTES else CONNECTIONS
+            yield Case("echo", size, options.connections or usual, seconds)
+    if "short" in options.mode:
+        yield Case("short", 64, options.connections or CONNECTIONS, {**seconds, "sources": SOURCES})
+    if "idle" in options.mode:
+        idle = {"rate": IDLE_RATE, "hold": IDLE_HOLD_S, "sources": SOURCES}
+        yield Case("idle", 64, options.connections or IDLE_CONNECTIONS, idle)
+
+
+def measure(case: Case, servers: dict[str, Server], load: Load, rounds: int) -> Result:
+    """Put every server to the case, in slices that take turns.
+
+    Each round begins and ends with the reference, and the others stand in a new order: what drifts on
+    the machine meets all alike.
+    """
+    slices: dict[str, list[Slice]] = {name: [] for name in (*servers, AGAIN)}
+    others = [name for name in servers if name != REFERENCE]
+    for _ in range(1 if case.mode == "idle" else rounds):
+        random.shuffle(others)
+        for name in (REFERENCE, *others, AGAIN):
+            server = servers[REFERENCE if name == AGAIN else name]
+            slices[name].append(run_slice(case, server, load))
+    return Result(case, slices)
+
+
+def run_slice(case: Case, server: Server, load: Load) -> Slice:
+    """Put one server to the case once."""
+    if not server.is_running():
+        raise RuntimeError(f"{server.name} has died")
+    return load.run(server, case.mode, connections=case.connections, size=case.size, **case.options)
+
+
+@contextlib.contextmanager
+def running(names: list[str], starter: Starter) -> Iterator[tuple[dict[str, Server], dict[str, str]]]:
+    """Give the servers that run, and the reasons why others do not; stop all at the end."""
+    servers: dict[str, Server] = {}
+    skipped: dict[str, str] = {}
+    try:
+        for name in dict.fromkeys([REFERENCE, *names]):
+            try:
+                servers[name] = starter.start(name)
+            except NotAvailable as reason:
+                skipped[name] = str(reason)
+        yield servers, skipped
+    finally:
+        for server in servers.values():
+            server.stop()
+
+
+def main(arguments: list[str]) -> int:
+    """Measure and print."""
+    options = parse_arguments(arguments)
+    own_network = not options.no_namespace and machine.enter_network_namespace()
+    machine.raise_file_limit()
+    cores = machine.choose_cores()
+    congestion = None if own_network else machine.CONGESTION_WANTED[0]
+    with tempfile.TemporaryDirectory(prefix="portside-bench-") as place:
+        directory = Path(place)
+        load = Load(compile_c(directory, "load"), cores, congestion)
+        starter = Starter(directory, options.python, cores.server, congestion)
+        with running(options.only, starter) as (servers, skipped):
+            about = report.About(own_network, machine.congestion_control(), cores, skipped)
+            results = []
+            for case in cases(options):
+                results.append(measure(case, servers, load, options.rounds))
+                if not options.json:
+                    print(report.table(results[-1]), end="\n\n", flush=True)
+    print(json.dumps(report.document(results, about), indent=2) if options.json else report.notes(about))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
