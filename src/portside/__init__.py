@@ -1,0 +1,62 @@
+"""Portside: an application server for socket protocols. Write a handler for a connection; Portside does the rest."""
+
+from portside.address import Address, Endpoint, InternetAddress, UnixAddress, parse_endpoint
+from portside.contracts import Battery, Connection, Datagrams, Handler, Listener, Message, Network, PlainConnection
+from portside.errors import (
+    AddressInUse,
+    ConnectFailed,
+    ConnectionClosed,
+    ConnectionEnded,
+    ConnectionLost,
+    EndOfStream,
+    ForeignAwait,
+    HandlerError,
+    LineTooLong,
+    LocalError,
+    MalformedAddress,
+    MalformedEndpoint,
+    MalformedMessage,
+    NameNotFound,
+    NetworkError,
+    PeerError,
+    PortsideError,
+    TlsFailed,
+    UsageError,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Address",
+    "AddressInUse",
+    "Battery",
+    "ConnectFailed",
+    "Connection",
+    "ConnectionClosed",
+    "ConnectionEnded",
+    "ConnectionLost",
+    "Datagrams",
+    "EndOfStream",
+    "Endpoint",
+    "ForeignAwait",
+    "Handler",
+    "HandlerError",
+    "InternetAddress",
+    "LineTooLong",
+    "Listener",
+    "LocalError",
+    "MalformedAddress",
+    "MalformedEndpoint",
+    "MalformedMessage",
+    "Message",
+    "NameNotFound",
+    "Network",
+    "NetworkError",
+    "PeerError",
+    "PlainConnection",
+    "PortsideError",
+    "TlsFailed",
+    "UnixAddress",
+    "UsageError",
+    "parse_endpoint",
+]

@@ -1,0 +1,295 @@
+"""The common language of the rooms: what a connection, a listener, datagrams and a network are.
+
+Everything that may wait is awaited. Under the event loop an await may suspend; under threads and processes it never
+does, so one ``send(None)`` drives a handler from its first line to its last without any loop (``net.drive``).
+Every implementation passes one contract suite, ``portside.testing.contract``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, Self, TypeAlias, TypeVar
+
+from portside.address import Address, Endpoint, InternetAddress
+
+if TYPE_CHECKING:
+    import ssl
+
+READ_BYTES: Final = 65_536  # what read() takes at most unless told otherwise
+LINE_BYTES_MAX: Final = 65_536  # the default of --limit-line
+LINGER_S: Final = 2.0  # how long a closed connection waits for the peer's end of stream before it is let go
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsState:
+    """What a TLS handshake agreed on. ``peer_certificate`` is as ``ssl.SSLSocket.getpeercert`` gives it."""
+
+    version: str
+    cipher: str
+    alpn: str | None = None
+    server_name: str | None = None
+    peer_certificate: dict[str, Any] | None = None
+
+
+class Connection(Protocol):
+    """A stream of bytes each way between two addresses, as its handler sees it.
+
+    Errors: a broken connection raises ConnectionLost, from any call and once for all; ConnectionEnded, a kind of it,
+    when a limit, a drain or an operator ended it. Using it after ``close`` raises ConnectionClosed.
+    """
+
+    @property
+    def id(self) -> str:
+        """A short name, unique among the connections of the machine: what ``ps`` shows and ``stop`` takes."""
+
+    @property
+    def local(self) -> Address:
+        """Our end; an IPv4-mapped address is shown as IPv4."""
+
+    @property
+    def peer(self) -> Address:
+        """The other end: the real client where a trusted proxy told of it."""
+
+    @property
+    def tls(self) -> TlsState | None:
+        """What TLS agreed on, or None on a plain connection."""
+
+    @property
+    def started_at(self) -> datetime:
+        """When the connection was accepted or made, in UTC."""
+
+    @property
+    def bytes_in(self) -> int:
+        """Bytes received so far, after TLS."""
+
+    @property
+    def bytes_out(self) -> int:
+        """Bytes the kernel accepted so far, before TLS."""
+
+    @property
+    def network(self) -> Network:
+        """The world the connection came from: connect, listen, sleep and resolve through it."""
+
+    def read(self, limit: int = READ_BYTES, timeout_s: float | None = None) -> Awaitable[bytes]:
+        """Return at least one and at most ``limit`` bytes, as soon as any are there; ``b""`` at the end of the stream.
+
+        Raises: TimeoutError when ``timeout_s`` seconds pass first; nothing read is lost.
+        """
+
+    def read_exactly(self, count: int, timeout_s: float | None = None) -> Awaitable[bytes]:
+        """Return exactly ``count`` bytes. Raises: EndOfStream with those that came."""
+
+    def read_until(
+        self, delimiter: bytes, limit: int | None = None, timeout_s: float | None = None
+    ) -> Awaitable[bytes]:
+        """Return everything up to and including ``delimiter``.
+
+        ``limit`` bounds the bytes before the delimiter; its default is the service's line limit.
+        Raises: LineTooLong, leaving what was read in place; EndOfStream with the bytes that came.
+        """
+
+    def read_line(self, limit: int | None = None, timeout_s: float | None = None) -> Awaitable[bytes | None]:
+        """Return the next line without its LF or CR LF; a last line without an end as it is; None at the end.
+
+        Raises: LineTooLong, leaving what was read in place.
+        """
+
+    def lines(self, limit: int | None = None) -> AsyncIterator[bytes]:
+        """Yield what ``read_line`` returns, until the end."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield pieces as they come, until the end; a piece may be longer than ``read`` gives by default."""
+
+    def write(self, *chunks: bytes | bytearray | memoryview) -> Awaitable[None]:
+        """Send the chunks in order, as one; done when the bytes are accepted. Awaiting it is the backpressure."""
+
+    def write_eof(self) -> Awaitable[None]:
+        """Half-close: the peer reads to its end, and we can go on reading."""
+
+    def send_file(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> Awaitable[int]:
+        """Send ``count`` bytes of the file from ``offset`` (None: to its end). Returns how many were sent.
+
+        The kernel copies where it can (sendfile(2)); otherwise, as under TLS, pieces are read and written.
+        Raises: EndOfStream when the file is shorter than ``count``.
+        """
+
+    def receive_file(self, file: BinaryIO, count: int | None = None) -> Awaitable[int]:
+        """Append the next ``count`` bytes of the stream (None: to its end) to the file at its position.
+
+        The kernel copies where it can (splice(2)). Returns how many came; fewer than ``count`` at the stream's end.
+        """
+
+    def start_tls(
+        self, context: ssl.SSLContext, *, server_side: bool = True, server_name: str | None = None
+    ) -> Awaitable[None]:
+        """Upgrade to TLS. Plain bytes already received behind the upgrade are an attack and raise TlsFailed."""
+
+    def close(self) -> Awaitable[None]:
+        """End the connection after the last byte written. More than once is harmless."""
+
+    def abort(self) -> None:
+        """Reset the connection: what is unsent is thrown away."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class PlainConnection(Protocol):
+    """The same connection for a plain ``def`` handler: the same members, nothing awaited."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def local(self) -> Address: ...
+    @property
+    def peer(self) -> Address: ...
+    @property
+    def tls(self) -> TlsState | None: ...
+    @property
+    def started_at(self) -> datetime: ...
+    @property
+    def bytes_in(self) -> int: ...
+    @property
+    def bytes_out(self) -> int: ...
+    @property
+    def network(self) -> Network: ...
+    def read(self, limit: int = READ_BYTES, timeout_s: float | None = None) -> bytes: ...
+    def read_exactly(self, count: int, timeout_s: float | None = None) -> bytes: ...
+    def read_until(self, delimiter: bytes, limit: int | None = None, timeout_s: float | None = None) -> bytes: ...
+    def read_line(self, limit: int | None = None, timeout_s: float | None = None) -> bytes | None: ...
+    def lines(self, limit: int | None = None) -> Iterator[bytes]: ...
+    def __iter__(self) -> Iterator[bytes]: ...
+    def write(self, *chunks: bytes | bytearray | memoryview) -> None: ...
+    def write_eof(self) -> None: ...
+    def send_file(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> int: ...
+    def receive_file(self, file: BinaryIO, count: int | None = None) -> int: ...
+    def start_tls(
+        self, context: ssl.SSLContext, *, server_side: bool = True, server_name: str | None = None
+    ) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+class Listener(Protocol):
+    """A socket that waits for connections, for handlers that open one themselves (FTP's data channel)."""
+
+    @property
+    def address(self) -> Address:
+        """Where it listens, with the real port."""
+
+    def accept(self, timeout_s: float | None = None) -> Awaitable[Connection]:
+        """Return the next connection. Raises: TimeoutError."""
+
+    def close(self) -> Awaitable[None]:
+        """Stop listening. Connections already accepted go on."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Message(Protocol):
+    """A datagram with its return address: the mailbox model. Plain ``def`` handlers call ``reply`` without await."""
+
+    @property
+    def data(self) -> bytes: ...
+
+    @property
+    def peer(self) -> Address:
+        """Who sent it, as its source address claims."""
+
+    @property
+    def local(self) -> Address:
+        """The address it was sent to; the reply leaves from it."""
+
+    def reply(self, data: bytes) -> Awaitable[None]:
+        """Send a datagram back. Over the amplification rules it is dropped and counted, see docs/behaviour.md."""
+
+
+class Datagrams(Protocol):
+    """A socket for datagrams, for clients and for handlers that open one themselves."""
+
+    @property
+    def address(self) -> Address: ...
+
+    def receive(self, timeout_s: float | None = None) -> Awaitable[Message]:
+        """Return the next datagram. Raises: TimeoutError; NetworkError when the peer's host refused an earlier one."""
+
+    def send(self, data: bytes, peer: InternetAddress | None = None) -> Awaitable[None]:
+        """Send one datagram to ``peer``, or to the address the socket was connected to."""
+
+    def close(self) -> Awaitable[None]: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Network(Protocol):
+    """Where connections come from: the kernel's sockets under a loop, the same blocking, or a simulated host."""
+
+    def connect(
+        self,
+        endpoint: Endpoint | str,
+        *,
+        timeout_s: float | None = 10.0,
+        tls: ssl.SSLContext | None = None,
+        server_name: str | None = None,
+    ) -> Awaitable[Connection]:
+        """Connect to a tcp, tls or unix endpoint, trying every address of its host by RFC 8305.
+
+        ``tls`` replaces the verifying default context of ``tls://``. Raises: ConnectFailed, NameNotFound, TlsFailed,
+        TimeoutError.
+        """
+
+    def listen(self, endpoint: Endpoint | str) -> Awaitable[Listener]:
+        """Listen on a tcp or unix endpoint. Raises: AddressInUse, AddressNotAvailable, NotPermitted."""
+
+    def open_datagrams(self, endpoint: Endpoint | str, *, connect: bool = False) -> Awaitable[Datagrams]:
+        """Open a UDP socket bound to the endpoint, or with ``connect`` one whose peer the endpoint names."""
+
+    def resolve(self, host: str, port: int = 0) -> Awaitable[list[InternetAddress]]:
+        """Return the host's addresses in the order to try them. Raises: NameNotFound."""
+
+    def name_of(self, address: Address, timeout_s: float | None = 5.0) -> Awaitable[str | None]:
+        """Return the host name registered for the address (PTR), or None. Blocks nobody else."""
+
+    def sleep(self, seconds: float) -> Awaitable[None]: ...
+
+    def now_s(self) -> float:
+        """Seconds on a clock that only goes forward; virtual in the simulation."""
+
+    def run_blocking(self, function: Callable[..., Result], *arguments: Any) -> Awaitable[Result]:
+        """Call a function that may block (disk, hash, name look-up) without holding up other connections."""
+
+
+StreamHandler: TypeAlias = Callable[[Connection], Awaitable[None]] | Callable[[PlainConnection], None]
+DatagramHandler: TypeAlias = Callable[[Message], Awaitable[None]] | Callable[[Message], None]
+Handler: TypeAlias = StreamHandler | DatagramHandler
+
+
+@dataclass(frozen=True, slots=True)
+class Battery:
+    """A protocol ready to serve: its handlers and what the runtime should know about it.
+
+    ``refusal`` gives the bytes that tell a peer in the protocol's own words why it is sent away (a full server, an
+    idle limit, a drain): ``b"421 Too many connections\\r\\n"``. Without it the connection is closed without a word.
+    """
+
+    name: str
+    stream: StreamHandler | None = None
+    datagram: DatagramHandler | None = None
+    port: int | None = None  # the RFC's, or None where there is none
+    refusal: Callable[[str], bytes] | None = field(default=None)
