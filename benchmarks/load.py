@@ -21,7 +21,8 @@ GRACE_S = 60.0  # the generator ends by itself; this is for one that does not
 class Slice:
     """What one slice gave.
 
-    ``others_share`` is the part of the time of both cores that neither the server nor the load used.
+    ``server_share`` and ``load_share`` are the parts of their core's time that both used;
+    ``others_share`` is the part of both cores' time that anyone else used.
     """
 
     requests: int
@@ -31,6 +32,8 @@ class Slice:
     p99_us: float
     errors: int
     first_error: str
+    server_share: float
+    load_share: float
     others_share: float
     memory_bytes_per_connection: float
 
@@ -94,6 +97,7 @@ class Clocks:
     cores_s: float
 
     def __sub__(self, earlier: Clocks) -> Clocks:
+        """Return what passed since then."""
         return Clocks(
             self.wall_s - earlier.wall_s,
             self.server_s - earlier.server_s,
@@ -120,6 +124,8 @@ def build_slice(told: dict[str, Any], used: Clocks, memory_bytes_per_connection:
         p99_us=told["p99_us"],
         errors=told["errors"],
         first_error=told["first_error"],
+        server_share=used.server_s / used.wall_s,
+        load_share=used.load_s / used.wall_s,
         others_share=used.others_share(),
         memory_bytes_per_connection=memory_bytes_per_connection,
     )

@@ -42,6 +42,8 @@ class Row:
     memory_bytes_per_connection: float
     errors: int
     first_error: str
+    server_share: float
+    load_share: float
     others_share: float
 
 
@@ -58,8 +60,11 @@ def row(name: str, slices: list[Slice], reference: list[Slice]) -> Row:
     def middle(value: Callable[[Slice], float]) -> float:
         return median(map(value, slices))
 
-    ratios = [share(mine.requests_per_s, theirs.requests_per_s) for mine, theirs in zip(slices, reference)]
-    cpu_ratios = [share(mine.cpu_us_per_request, theirs.cpu_us_per_request) for mine, theirs in zip(slices, reference)]
+    ratios = [share(mine.requests_per_s, theirs.requests_per_s) for mine, theirs in zip(slices, reference, strict=True)]
+    cpu_ratios = [
+        share(mine.cpu_us_per_request, theirs.cpu_us_per_request)
+        for mine, theirs in zip(slices, reference, strict=True)
+    ]
     return Row(
         server=name,
         requests_per_s=middle(lambda one: one.requests_per_s),
@@ -73,6 +78,8 @@ def row(name: str, slices: list[Slice], reference: list[Slice]) -> Row:
         memory_bytes_per_connection=middle(lambda one: one.memory_bytes_per_connection),
         errors=sum(one.errors for one in slices),
         first_error=next((one.first_error for one in slices if one.errors), ""),
+        server_share=middle(lambda one: one.server_share),
+        load_share=middle(lambda one: one.load_share),
         others_share=middle(lambda one: one.others_share),
     )
 
@@ -91,6 +98,8 @@ COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("cpu ratio", lambda one: f"{one.cpu_ratio:.2f}"),
     ("p50 us", lambda one: f"{one.p50_us:,.0f}"),
     ("p99 us", lambda one: f"{one.p99_us:,.0f}"),
+    ("server", lambda one: f"{one.server_share:.0%}"),
+    ("load", lambda one: f"{one.load_share:.0%}"),
     ("others", lambda one: f"{one.others_share:.0%}"),
     ("errors", lambda one: f"{one.errors} {one.first_error}".strip()),
 )
@@ -102,7 +111,7 @@ def table(result: Result) -> str:
     columns = COLUMNS if result.case.mode != "idle" else (COLUMNS[0], MEMORY_COLUMN, *COLUMNS[1:])
     lines = [[title for title, _ in columns]]
     lines += [[show(one) for _, show in columns] for one in rows(result)]
-    widths = [max(map(len, column)) for column in zip(*lines)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     body = "\n".join("  ".join(map(align, line, widths, range(len(line)))).rstrip() for line in lines)
     case = result.case
     return f"{case.mode}: {case.size:,} bytes, {case.connections:,} connections\n{body}"
