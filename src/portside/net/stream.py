@@ -1,0 +1,306 @@
+"""What every connection is made of: framing over a buffer, counters, pacing, and how it is ended from outside.
+
+An implementation (``net.blocking``, ``net.event``, ``testing.memory``) derives from ``Stream`` and provides
+``_pull`` (one read from its source) and the members of ``contracts.Connection`` that are left abstract here. Under
+blocking sockets ``_pull`` never suspends, so nothing here does either: all awaiting goes through it and ``network``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from time import time
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal, Self, TypeAlias
+
+from portside.address import Address
+from portside.contracts import LINE_BYTES_MAX, READ_BYTES, Network, TlsState
+from portside.errors import ConnectionClosed, ConnectionEnded, ConnectionLost, EndOfStream, LineTooLong
+from portside.events import EndReason
+from portside.net.pace import TokenBucket
+
+if TYPE_CHECKING:
+    import ssl
+
+State: TypeAlias = Literal["reading", "writing", "busy", "closing"]
+"""What a connection waits for: bytes of its peer, room to send, its own handler, or its end."""
+
+PIECE_BYTES: Final = 131_072  # what iterating takes at most: one system call for a 100 KiB message, docs/behaviour.md
+PAUSE_S_MAX: Final = 1.0  # a paced connection looks this often whether it was ended meanwhile
+
+_serials = itertools.count(1)
+
+
+class Stream(ABC):
+    """A connection's common half. See ``contracts.Connection`` for what each member promises.
+
+    The conductor's side of it: ``state`` and the counters are read by the sweeper, which calls ``end``; ``pace`` and
+    ``line_limit`` are set before the handler starts; ``ended_because`` says afterwards how it was ended, if it was.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_failure",
+        "_local",
+        "_pace_in",
+        "_pace_out",
+        "_peer",
+        "_process",
+        "_serial",
+        "_started_s",
+        "at_end",
+        "bytes_in",
+        "bytes_out",
+        "ended_because",
+        "line_limit",
+        "network",
+        "swept_bytes",
+        "swept_s",
+        "tls",
+    )
+
+    def __init__(self, network: Network, *, local: Address | None = None, peer: Address | None = None) -> None:
+        self.network = network
+        self._local = local
+        self._peer = peer
+        self._process = os.getpid()
+        self._serial = next(_serials)
+        self._started_s = time()
+        self._buffer: bytearray | None = None  # bytes read from the source and not yet asked for; made when needed
+        self._failure: ConnectionLost | ConnectionClosed | None = None  # raised by every further call
+        self._pace_in: TokenBucket | None = None
+        self._pace_out: TokenBucket | None = None
+        self.at_end = False  # the peer's end of stream has been read
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.ended_because: EndReason | None = None
+        self.line_limit = LINE_BYTES_MAX
+        self.tls: TlsState | None = None
+        self.swept_bytes = -1  # the sweeper's: bytes_in + bytes_out when it last looked …
+        self.swept_s = 0.0  # … and since when they have not moved
+
+    # ── who ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def id(self) -> str:
+        return f"{self._process}-{self._serial}"
+
+    @property
+    def started_at(self) -> datetime:
+        return datetime.fromtimestamp(self._started_s, UTC)
+
+    @property
+    def age_s(self) -> float:
+        return max(0.0, time() - self._started_s)
+
+    @property
+    def local(self) -> Address:
+        if self._local is None:
+            self._local = self._find_local()
+        return self._local
+
+    @property
+    def peer(self) -> Address:
+        if self._peer is None:
+            self._peer = self._find_peer()
+        return self._peer
+
+    @peer.setter
+    def peer(self, address: Address) -> None:
+        """Told by a trusted proxy: the real client."""
+        self._peer = address
+
+    @abstractmethod
+    def _find_local(self) -> Address: ...
+
+    @abstractmethod
+    def _find_peer(self) -> Address: ...
+
+    @property
+    @abstractmethod
+    def state(self) -> State: ...
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @abstractmethod
+    async def _pull(self, limit: int, timeout_s: float | None) -> bytes:
+        """Return the next 1 to ``limit`` bytes of the source, ``b""`` at its end and ever after.
+
+        Counts ``bytes_in``, sets ``at_end``, keeps the pace. Raises: the failure, if there is one; TimeoutError.
+        """
+
+    async def read(self, limit: int = READ_BYTES, timeout_s: float | None = None) -> bytes:
+        if limit < 1:
+            raise ValueError(f"limit must be at least 1, not {limit}")
+        if self._buffer:
+            return self._take(limit)
+        return await self._pull(limit, timeout_s)
+
+    async def read_exactly(self, count: int, timeout_s: float | None = None) -> bytes:
+        if count < 0:
+            raise ValueError(f"count must not be negative, is {count}")
+        deadline = Deadline(self.network, timeout_s)
+        while self._buffered < count:
+            if not await self._fill(deadline):
+                raise EndOfStream(self._take(count), f"{count} bytes")
+        return self._take(count)
+
+    async def read_until(self, delimiter: bytes, limit: int | None = None, timeout_s: float | None = None) -> bytes:
+        if not delimiter:
+            raise ValueError("the delimiter is empty")
+        limit = self.line_limit if limit is None else limit
+        deadline = Deadline(self.network, timeout_s)
+        searched = 0
+        while True:
+            found = -1 if self._buffer is None else self._buffer.find(delimiter, searched)
+            # Before the delimiter at most `limit` bytes may stand; the delimiter's own start may be among the last.
+            before = self._buffered - len(delimiter) + 1 if found < 0 else found
+            if before > limit:
+                raise LineTooLong(before, limit)
+            if found >= 0:
+                return self._take(found + len(delimiter))
+            searched = max(0, before)
+            if not await self._fill(deadline):
+                raise EndOfStream(self._take(self._buffered), f"the delimiter {delimiter!r}")
+
+    async def read_line(self, limit: int | None = None, timeout_s: float | None = None) -> bytes | None:
+        limit = self.line_limit if limit is None else limit
+        deadline = Deadline(self.network, timeout_s)
+        searched = 0
+        while True:
+            buffer = self._buffer
+            found = -1 if buffer is None else buffer.find(b"\n", searched)
+            length = self._buffered if found < 0 else found
+            if buffer is not None and length and buffer[length - 1] == 0x0D:
+                length -= 1  # CR of CR LF, or perhaps of one whose LF is still on its way
+            if length > limit:
+                raise LineTooLong(length, limit)
+            if found >= 0:
+                return self._take(found + 1)[:length]
+            searched = self._buffered
+            if not await self._fill(deadline):
+                return self._take(searched) if searched else None
+
+    async def lines(self, limit: int | None = None) -> AsyncIterator[bytes]:
+        while (line := await self.read_line(limit)) is not None:
+            yield line
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data = await self.read(PIECE_BYTES)
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+    @property
+    def _buffered(self) -> int:
+        return 0 if self._buffer is None else len(self._buffer)
+
+    def _take(self, count: int) -> bytes:
+        buffer = self._buffer
+        if buffer is None:
+            return b""
+        if count >= len(buffer):
+            self._buffer = None  # an idle connection keeps no buffer
+            return bytes(buffer)
+        with memoryview(buffer) as view:
+            data = bytes(view[:count])
+        del buffer[:count]  # a bytearray moves its start, not its bytes
+        return data
+
+    async def _fill(self, deadline: Deadline) -> bool:
+        """Append what comes next to the buffer; False at the end of the stream."""
+        data = await self._pull(READ_BYTES, deadline.left_s())
+        if not data:
+            return False
+        if self._buffer is None:
+            self._buffer = bytearray(data)
+        else:
+            self._buffer += data
+        return True
+
+    # ── writing, files, upgrade, end: the implementation's ───────────────────────────────────────────────────────────
+
+    @abstractmethod
+    async def write(self, *chunks: bytes | bytearray | memoryview) -> None: ...
+
+    @abstractmethod
+    async def write_eof(self) -> None: ...
+
+    @abstractmethod
+    async def send_file(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> int: ...
+
+    @abstractmethod
+    async def receive_file(self, file: BinaryIO, count: int | None = None) -> int: ...
+
+    @abstractmethod
+    async def start_tls(
+        self, context: ssl.SSLContext, *, server_side: bool = True, server_name: str | None = None
+    ) -> None: ...
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+    @abstractmethod
+    def abort(self) -> None: ...
+
+    @abstractmethod
+    def end(self, reason: EndReason, farewell: bytes = b"") -> None:
+        """End the connection from outside its handler, saying ``farewell`` if it can be sent without waiting.
+
+        The handler's pending call, or its next, raises ConnectionEnded(reason). On blocking streams any thread may
+        call it, on event streams the loop's. The first reason counts.
+        """
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # ── limits ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def pace(self, bytes_in_per_s: float | None, bytes_out_per_s: float | None) -> None:
+        """Bound the average rate each way, with a burst of one second's worth; None leaves a way unbounded."""
+        now_s = self.network.now_s()
+        self._pace_in = TokenBucket(bytes_in_per_s, now_s) if bytes_in_per_s else None
+        self._pace_out = TokenBucket(bytes_out_per_s, now_s) if bytes_out_per_s else None
+
+    async def _keep_pace(self, bucket: TokenBucket) -> None:
+        """Wait until the bucket is out of debt, or the connection has been ended."""
+        while (wait_s := bucket.wait_s(self.network.now_s())) > 0.0:
+            await self.network.sleep(min(wait_s, PAUSE_S_MAX))
+            self._check_open()
+
+    def _check_open(self) -> None:
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+
+    def _record_end(self, reason: EndReason) -> bool:
+        """Note why the connection is ended from outside; False if it was over already."""
+        if self._failure is not None:
+            return False
+        self.ended_because = reason
+        self._failure = ConnectionEnded(reason)
+        return True
+
+
+class Deadline:
+    """The moment by which a call of several reads must be over, on the network's own clock."""
+
+    __slots__ = ("_at_s", "_network")
+
+    def __init__(self, network: Network, timeout_s: float | None) -> None:
+        self._network = network
+        self._at_s = None if timeout_s is None else network.now_s() + timeout_s
+
+    def left_s(self) -> float | None:
+        """Return the seconds left, at least 0, or None when there is no deadline."""
+        return None if self._at_s is None else max(0.0, self._at_s - self._network.now_s())
