@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import random
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import machine
 import report
-from load import Load, Slice
+from load import Load, LoadFailed, Slice
 from servers import NAMES, REFERENCE, NotAvailable, Server, Starter, compile_c
 
 SIZES = (64, 1024, 10_240, 102_400)
@@ -105,7 +106,7 @@ def measure(case: Case, servers: dict[str, Server], load: Load, rounds: int) -> 
     """
     slices: dict[str, list[Slice]] = {name: [] for name in (*servers, AGAIN)}
     others = [name for name in servers if name != REFERENCE]
-    for _ in range(1 if case.mode == "idle" else rounds):
+    for _ in range(rounds):
         random.shuffle(others)
         for name in (REFERENCE, *others, AGAIN):
             server = servers[REFERENCE if name == AGAIN else name]
@@ -113,49 +114,74 @@ def measure(case: Case, servers: dict[str, Server], load: Load, rounds: int) -> 
     return Result(case, slices)
 
 
+def measure_fresh(case: Case, names: list[str], starter: Starter, load: Load) -> Result:
+    """Put every server to the case once, newly started.
+
+    The memory of a server that has worked before says little: it keeps what it had freed.
+    """
+    slices: dict[str, list[Slice]] = {}
+    for name in names:
+        with starter.started(name) as server:
+            slices[name] = [run_slice(case, server, load)]
+    return Result(case, slices)
+
+
 def run_slice(case: Case, server: Server, load: Load) -> Slice:
     """Put one server to the case once."""
     if not server.is_running():
-        raise RuntimeError(f"{server.name} has died")
+        return Slice(errors=1, first_error="the server has died")
     return load.run(server, case.mode, connections=case.connections, size=case.size, **case.options)
 
 
-@contextlib.contextmanager
-def running(names: list[str], starter: Starter) -> Iterator[tuple[dict[str, Server], dict[str, str]]]:
-    """Give the servers that run, and the reasons why others do not; stop all at the end."""
+def start_all(
+    names: list[str], starter: Starter, stack: contextlib.ExitStack
+) -> tuple[dict[str, Server], dict[str, str]]:
+    """Return the servers that run until the stack is closed, and the reasons why others do not."""
     servers: dict[str, Server] = {}
     skipped: dict[str, str] = {}
-    try:
-        for name in dict.fromkeys([REFERENCE, *names]):
-            try:
-                servers[name] = starter.start(name)
-            except NotAvailable as reason:
-                skipped[name] = str(reason)
-        yield servers, skipped
-    finally:
-        for server in servers.values():
-            server.stop()
+    for name in dict.fromkeys([REFERENCE, *names]):
+        try:
+            servers[name] = stack.enter_context(starter.started(name))
+        except NotAvailable as reason:
+            skipped[name] = str(reason)
+    return servers, skipped
+
+
+def run(options: argparse.Namespace, directory: Path, own_network: bool) -> None:
+    """Measure and print; programs are compiled into the directory."""
+    cores = machine.choose_cores()
+    congestion = None if own_network else machine.CONGESTION_WANTED[0]
+    load = Load(compile_c(directory, "load"), cores, congestion)
+    starter = Starter(directory, options.python, cores.server, congestion)
+    results = []
+    with contextlib.ExitStack() as stack:
+        servers, skipped = start_all(options.only, starter, stack)
+        for case in cases(options):
+            if case.mode == "idle":
+                stack.close()
+                results.append(measure_fresh(case, list(servers), starter, load))
+            else:
+                results.append(measure(case, servers, load, options.rounds))
+            if not options.json:
+                print(report.table(results[-1]), end="\n\n", flush=True)
+    about = report.About(own_network, machine.congestion_control(), cores, skipped)
+    print(json.dumps(report.document(results, about), indent=2) if options.json else report.notes(about))
 
 
 def main(arguments: list[str]) -> int:
-    """Measure and print."""
+    """Return the exit code."""
     options = parse_arguments(arguments)
     own_network = not options.no_namespace and machine.enter_network_namespace()
     machine.raise_file_limit()
-    cores = machine.choose_cores()
-    congestion = None if own_network else machine.CONGESTION_WANTED[0]
-    with tempfile.TemporaryDirectory(prefix="portside-bench-") as place:
-        directory = Path(place)
-        load = Load(compile_c(directory, "load"), cores, congestion)
-        starter = Starter(directory, options.python, cores.server, congestion)
-        with running(options.only, starter) as (servers, skipped):
-            about = report.About(own_network, machine.congestion_control(), cores, skipped)
-            results = []
-            for case in cases(options):
-                results.append(measure(case, servers, load, options.rounds))
-                if not options.json:
-                    print(report.table(results[-1]), end="\n\n", flush=True)
-    print(json.dumps(report.document(results, about), indent=2) if options.json else report.notes(about))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leaves through every `finally`
+    try:
+        with tempfile.TemporaryDirectory(prefix="portside-bench-") as place:
+            run(options, Path(place), own_network)
+    except (NotAvailable, LoadFailed) as reason:
+        print(f"cannot measure: {reason}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -14,7 +14,11 @@ from typing import Any
 import machine
 from servers import Server
 
-GRACE_S = 60.0  # the generator ends by itself; this is for one that does not
+GRACE_S = 30.0  # the generator ends by itself; this is for one that does not
+
+
+class LoadFailed(Exception):
+    """The generator itself could not do its work; the sentence is what it said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +29,17 @@ class Slice:
     ``others_share`` is the part of both cores' time that anyone else used.
     """
 
-    requests: int
-    requests_per_s: float
-    cpu_us_per_request: float
-    p50_us: float
-    p99_us: float
-    errors: int
-    first_error: str
-    server_share: float
-    load_share: float
-    others_share: float
-    memory_bytes_per_connection: float
+    requests: int = 0
+    requests_per_s: float = 0.0
+    cpu_us_per_request: float = 0.0
+    p50_us: float = 0.0
+    p99_us: float = 0.0
+    errors: int = 0
+    first_error: str = ""
+    server_share: float = 0.0
+    load_share: float = 0.0
+    others_share: float = 0.0
+    memory_bytes_per_connection: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Load:
             process.kill()
             process.wait()
         if process.returncode:
-            raise RuntimeError(f"the load generator failed: {complaints.decode().strip()}")
+            raise LoadFailed(complaints.decode().strip())
         told = json.loads(output)
         memory = (memory_after - memory_before) / connections
         return build_slice(told, self.clocks(server) - before, memory)

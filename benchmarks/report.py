@@ -103,14 +103,25 @@ COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("others", lambda one: f"{one.others_share:.0%}"),
     ("errors", lambda one: f"{one.errors} {one.first_error}".strip()),
 )
-MEMORY_COLUMN = ("bytes/connection", lambda one: f"{one.memory_bytes_per_connection:,.0f}")
+# Idle connections come at a rate that is given, so there is no speed to compare.
+IDLE_COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
+    ("server", lambda one: one.server),
+    ("bytes/connection", lambda one: f"{one.memory_bytes_per_connection:,.0f}"),
+    ("connections/s", lambda one: f"{one.requests_per_s:,.0f}"),
+    ("cpu us/connection", lambda one: f"{one.cpu_us_per_request:.1f}"),
+    ("p50 us", lambda one: f"{one.p50_us:,.0f}"),
+    ("p99 us", lambda one: f"{one.p99_us:,.0f}"),
+    ("errors", lambda one: f"{one.errors} {one.first_error}".strip()),
+)
 
 
 def table(result: Result) -> str:
     """Return the case as plain text."""
-    columns = COLUMNS if result.case.mode != "idle" else (COLUMNS[0], MEMORY_COLUMN, *COLUMNS[1:])
+    is_idle = result.case.mode == "idle"
+    columns = IDLE_COLUMNS if is_idle else COLUMNS
+    ordered = sorted(rows(result), key=lambda one: one.memory_bytes_per_connection) if is_idle else rows(result)
     lines = [[title for title, _ in columns]]
-    lines += [[show(one) for _, show in columns] for one in rows(result)]
+    lines += [[show(one) for _, show in columns] for one in ordered]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     body = "\n".join("  ".join(map(align, line, widths, range(len(line)))).rstrip() for line in lines)
     case = result.case

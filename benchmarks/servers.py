@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +115,15 @@ class Starter:
                 stop_process(process)
                 raise NotAvailable(last_line(complaints) or "it did not start")
         return Server(name, port, process)
+
+    @contextlib.contextmanager
+    def started(self, name: str) -> Iterator[Server]:
+        """Start the server of that name, and stop it afterwards. Raises: NotAvailable."""
+        server = self.start(name)
+        try:
+            yield server
+        finally:
+            server.stop()
 
     def command(self, name: str) -> list[str]:
         """Return the command line that serves echo on a free port."""
