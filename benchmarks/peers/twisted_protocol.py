@@ -9,14 +9,14 @@ from twisted.internet.protocol import Factory, Protocol
 class Echo(Protocol):
     """Sends back what comes; the transport is its own producer, so reading stops while writing waits."""
 
-    def connectionMade(self) -> None:
+    def connectionMade(self) -> None:  # noqa: N802 - Twisted names it
         self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self.transport, True)
 
-    def dataReceived(self, data: bytes) -> None:
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted names it
         self.transport.write(data)
 
-    def connectionLost(self, reason: object) -> None:
+    def connectionLost(self, reason: object) -> None:  # noqa: N802 - Twisted names it
         self.transport.unregisterProducer()
 
 
