@@ -19,6 +19,7 @@ from load import Load, LoadFailed, Slice
 from servers import NAMES, REFERENCE, NotAvailable, Server, Starter, compile_c
 
 SIZES = (64, 1024, 10_240, 102_400)
+SIZE_BYTES_MAX = 16 << 20
 LARGE_BYTES, CONNECTIONS_LARGE, CONNECTIONS = 102_400, 10, 100
 IDLE_CONNECTIONS, IDLE_RATE, IDLE_HOLD_S = 10_000, 1_000, 2.0
 # Of large messages only one in so many is compared: the generator copies as much as the server does, and
@@ -55,10 +56,16 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--mode", type=words(MODES), default=list(MODES), help="of echo,short,idle (default all)")
     parser.add_argument("--only", type=words(NAMES), default=list(NAMES), help=f"servers, of {','.join(NAMES)}")
-    parser.add_argument("--sizes", type=sizes, default=list(SIZES), help="bytes of a message, in the mode echo")
-    parser.add_argument("--connections", type=int, help="instead of the 100, 10 or 10,000 that belong to a case")
-    parser.add_argument("--rounds", type=int, default=5, help="slices per server and case (default 5; idle has one)")
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of a slice (default 1)")
+    parser.add_argument(
+        "--sizes", type=sizes_in_bytes, default=list(SIZES), help="bytes of a message, in the mode echo"
+    )
+    parser.add_argument(
+        "--connections", type=number(int, 1, 100_000), help="instead of the 100, 10 or 10,000 that belong to a case"
+    )
+    parser.add_argument(
+        "--rounds", type=number(int, 1, 1_000), default=5, help="slices per server and case (default 5; idle has one)"
+    )
+    parser.add_argument("--seconds", type=number(float, 0.05, 60), default=1.0, help="length of a slice (default 1)")
     parser.add_argument("--python", default=sys.executable, help="interpreter that has the peers' libraries")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
     parser.add_argument("--no-namespace", action="store_true", help="measure in the network as it is")
@@ -78,9 +85,21 @@ def words(known: tuple[str, ...]) -> Callable[[str], list[str]]:
     return parse
 
 
-def sizes(text: str) -> list[int]:
+def number(kind: type[int] | type[float], least: float, most: float) -> Callable[[str], float]:
+    """Return a parser of numbers within bounds: a measurement always ends."""
+
+    def parse(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            if least <= (value := kind(text)) <= most:
+                return value
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
+
+    return parse
+
+
+def sizes_in_bytes(text: str) -> list[float]:
     """Return numbers with commas between."""
-    return [int(word) for word in text.split(",")]
+    return list(map(number(int, 1, SIZE_BYTES_MAX), text.split(",")))
 
 
 def cases(options: argparse.Namespace) -> Iterator[Case]:
@@ -150,7 +169,7 @@ def start_all(
 def run(options: argparse.Namespace, directory: Path, own_network: bool) -> None:
     """Measure and print; programs are compiled into the directory."""
     cores = machine.choose_cores()
-    congestion = None if own_network else machine.CONGESTION_WANTED[0]
+    congestion = None if own_network else machine.CONGESTION_FOR_ALL
     load = Load(compile_c(directory, "load"), cores, congestion)
     starter = Starter(directory, options.python, cores.server, congestion)
     results = []

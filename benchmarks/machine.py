@@ -17,6 +17,7 @@ from pathlib import Path
 
 PROC = Path("/proc")
 CONGESTION_WANTED = ("cubic", "reno")
+CONGESTION_FOR_ALL = "reno"  # the one that every user may set on a socket, whatever the machine allows
 INSIDE_MARK = "PORTSIDE_BENCH_INSIDE_NAMESPACE"
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -131,13 +132,33 @@ def process_tree(pid: int) -> list[int]:
     return found
 
 
-def cpu_s(pid: int) -> float:
-    """Return the seconds of CPU that the process tree has used, ended children included."""
-    return sum(map(cpu_s_of_one, process_tree(pid)))
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """Seconds of CPU: in the program itself, and in the kernel for it."""
+
+    user_s: float = 0.0
+    system_s: float = 0.0
+
+    def __add__(self, other: Cpu) -> Cpu:
+        """Return the time of both."""
+        return Cpu(self.user_s + other.user_s, self.system_s + other.system_s)
+
+    def __sub__(self, earlier: Cpu) -> Cpu:
+        """Return what was used since then."""
+        return Cpu(self.user_s - earlier.user_s, self.system_s - earlier.system_s)
+
+    def total_s(self) -> float:
+        """Return both together."""
+        return self.user_s + self.system_s
 
 
-def cpu_s_of_one(pid: int) -> float:
-    """Return user and system time of a process and of its children that were waited for.
+def cpu(pid: int) -> Cpu:
+    """Return the CPU that the process tree has used, ended children included."""
+    return sum(map(cpu_of_one, process_tree(pid)), Cpu())
+
+
+def cpu_of_one(pid: int) -> Cpu:
+    """Return the CPU of a process and of its children that were waited for.
 
     Source: proc_pid_stat(5), fields 14 to 17; the name in field 2 may contain anything but ends with
     the last parenthesis.
@@ -145,8 +166,9 @@ def cpu_s_of_one(pid: int) -> float:
     try:
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return 0.0
-    return sum(map(int, fields[11:15])) / TICKS_PER_S
+        return Cpu()
+    user, system, children_user, children_system = (int(field) / TICKS_PER_S for field in fields[11:15])
+    return Cpu(user + children_user, system + children_system)
 
 
 def memory_bytes(pid: int) -> int:

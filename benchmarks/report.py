@@ -28,7 +28,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One server in one case: medians over the rounds; the ratio is to the reference of the same round."""
+    """One server in one case: medians over the rounds; ratios are to the reference of the same round."""
 
     server: str
     requests_per_s: float
@@ -36,6 +36,7 @@ class Row:
     ratio_least: float
     ratio_most: float
     cpu_us_per_request: float
+    user_us_per_request: float
     cpu_ratio: float
     p50_us: float
     p99_us: float
@@ -72,6 +73,7 @@ def row(name: str, slices: list[Slice], reference: list[Slice]) -> Row:
         ratio_least=min(ratios),
         ratio_most=max(ratios),
         cpu_us_per_request=middle(lambda one: one.cpu_us_per_request),
+        user_us_per_request=middle(lambda one: one.user_us_per_request),
         cpu_ratio=median(cpu_ratios),
         p50_us=middle(lambda one: one.p50_us),
         p99_us=middle(lambda one: one.p99_us),
@@ -94,7 +96,8 @@ COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("requests/s", lambda one: f"{one.requests_per_s:,.0f}"),
     ("ratio", lambda one: f"{one.ratio:.2f}"),
     ("least-most", lambda one: f"{one.ratio_least:.2f}-{one.ratio_most:.2f}"),
-    ("cpu us/request", lambda one: f"{one.cpu_us_per_request:.1f}"),
+    ("cpu us", lambda one: f"{one.cpu_us_per_request:.1f}"),
+    ("user us", lambda one: f"{one.user_us_per_request:.1f}"),
     ("cpu ratio", lambda one: f"{one.cpu_ratio:.2f}"),
     ("p50 us", lambda one: f"{one.p50_us:,.0f}"),
     ("p99 us", lambda one: f"{one.p99_us:,.0f}"),
@@ -108,7 +111,7 @@ IDLE_COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("server", lambda one: one.server),
     ("bytes/connection", lambda one: f"{one.memory_bytes_per_connection:,.0f}"),
     ("connections/s", lambda one: f"{one.requests_per_s:,.0f}"),
-    ("cpu us/connection", lambda one: f"{one.cpu_us_per_request:.1f}"),
+    ("cpu us", lambda one: f"{one.cpu_us_per_request:.1f}"),
     ("p50 us", lambda one: f"{one.p50_us:,.0f}"),
     ("p99 us", lambda one: f"{one.p99_us:,.0f}"),
     ("errors", lambda one: f"{one.errors} {one.first_error}".strip()),

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import machine
 
@@ -72,9 +73,9 @@ class Server:
     port: int
     process: subprocess.Popen[bytes]
 
-    def cpu_s(self) -> float:
-        """Return the seconds of CPU it has used, with its children."""
-        return machine.cpu_s(self.process.pid)
+    def cpu(self) -> machine.Cpu:
+        """Return the CPU it has used, with its children."""
+        return machine.cpu(self.process.pid)
 
     def memory_bytes(self) -> int:
         """Return the memory it holds, with its children."""
@@ -150,7 +151,7 @@ def read_port(process: subprocess.Popen[bytes]) -> int | None:
     return int(port) if word == "listening" else None
 
 
-def last_line(file: tempfile._TemporaryFileWrapper[bytes]) -> str:
+def last_line(file: IO[bytes]) -> str:
     """Return the last line of what a server has said."""
     file.seek(0)
     lines = file.read().decode(errors="replace").strip().splitlines()
