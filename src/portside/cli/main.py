@@ -1,0 +1,83 @@
+"""The ``portside`` command: what it answers at once, and how every failure becomes a sentence and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from portside.errors import PortsideError
+
+
+def version() -> str:
+    """Return Portside's version."""
+    # The package's own __init__ ran before this module; nobody inside imports it by name.
+    return str(sys.modules["portside"].__version__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    _make_streams_forgiving()
+    try:
+        status = _answer(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`| head`). Python would say so again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"portside: {where}{error.strerror or error}", 1)
+    return status
+
+
+def _make_streams_forgiving() -> None:
+    # Names and paths may hold what the locale's encoding lacks; an escape says more than a UnicodeEncodeError.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _answer(arguments: list[str]) -> int:
+    if arguments == ["--version"]:  # before click is imported: scripts ask often
+        sys.stdout.write(f"portside {version()}\n")
+        return 0
+
+    import click
+
+    from portside.cli import exit_status
+    from portside.cli.commands import portside
+
+    if not arguments:
+        return _complain(portside.get_help(click.Context(portside, info_name="portside")), exit_status.USAGE)
+    try:
+        result = portside.main(arguments, prog_name="portside", standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
+        return exit_status.INTERRUPTED
+    except click.ClickException as error:
+        return _complain(_sentence_of(error), error.exit_code)
+    except (PortsideError, TimeoutError) as error:
+        return _complain(_lines_of(error), exit_status.exit_status_of(error))
+    return result if isinstance(result, int) else exit_status.OK
+
+
+def _sentence_of(error: object) -> str:
+    """Return what click found wrong, with the command it was said to and where to read on."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "portside"
+    sentence = error.format_message()  # type: ignore[attr-defined]
+    return f"{path}: {sentence[:1].lower()}{sentence[1:]}\ntry: {path} --help"
+
+
+def _lines_of(error: BaseException) -> str:
+    if getattr(error, "mistakes", None):  # each says itself where it is
+        return str(error)
+    return f"portside: {error or 'timed out'}"
+
+
+def _complain(text: str, status: int) -> int:
+    if sys.stderr is not None:
+        sys.stderr.write(f"{text}\n")
+    return status
