@@ -92,7 +92,13 @@ _TABLE: Final[tuple[_Entry, ...]] = (
         "daytime_battery",
     ),
     _Entry(
-        BatterySpec("chargen", "send rotating lines of characters without end (RFC 864)", 19, datagram=True),
+        BatterySpec(
+            "chargen",
+            "send rotating lines of characters without end (RFC 864)",
+            19,
+            datagram=True,
+            given=("amplify",),
+        ),
         _SMALL,
         "chargen_battery",
     ),
