@@ -11,12 +11,14 @@ import re
 from dataclasses import dataclass, field, replace
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, TypeAlias
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote_from_bytes, unquote
 
 from portside.errors import MalformedAddress, MalformedEndpoint
 
 PORT_MAX: Final = 65_535  # 16 bits, RFC 9293 section 3.1 and RFC 768
 UNIX_PATH_BYTES_MAX: Final = 107  # sun_path has 108 bytes on Linux, one of them the closing NUL: unix(7)
+
+DESCRIPTOR_DIGITS_MAX: Final = 7  # far above fs.nr_open, which is 1,048,576 by default
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 
@@ -69,18 +71,24 @@ def parse_ip(text: str) -> IPAddress:
 
 
 def _why_not_an_ip(text: str, said: str) -> str:
-    parts = text.split(".")
-    if ":" not in text and all(part.isascii() and part.isdigit() for part in parts):
-        if len(parts) != 4:
-            return f"an IPv4 address has four parts, this has {len(parts)}"
-        for part in parts:
-            if len(part) > 1 and part.startswith("0"):
-                return f"the part {part!r} starts with a zero, which some programs read as octal"
-            if int(part) > 255:
-                return f"the part {part!r} is above 255"
     if not text:
         return "it is empty"
-    return said.removesuffix(f" in {text!r}")
+    if ":" in text:
+        return said.removesuffix(f" in {text!r}")
+    parts = text.split(".")
+    for part in parts:
+        if not part:
+            return "a part between its dots is empty"
+        if not is_decimal(part):
+            return f"the part {part!r} is not a decimal number"
+    if len(parts) != 4:
+        return f"an IPv4 address has four parts, this has {len(parts)}"
+    for part in parts:
+        if len(part) > 1 and part.startswith("0"):
+            return f"the part {part!r} starts with a zero, which some programs read as octal"
+        if len(part) > 3 or int(part) > 255:
+            return f"the part {part!r} is above 255"
+    return said
 
 
 def unmapped(ip: IPAddress) -> IPAddress:
@@ -95,18 +103,27 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def is_decimal(text: str) -> bool:
+    """Tell whether the text is decimal digits of ASCII, one or more (``str.isdigit`` takes '²' and '٣' too)."""
+    return text.isascii() and text.isdigit()
+
+
 def parse_port(text: str) -> int:
     """Return the port number that decimal ``text`` writes. Raises: MalformedAddress."""
-    if not (text.isascii() and text.isdigit()) or int(text) > PORT_MAX:
+    # The length comes first: int() refuses thousands of digits with an error of its own.
+    if not is_decimal(text) or len(text.lstrip("0")) > len(str(PORT_MAX)) or int(text) > PORT_MAX:
         raise MalformedAddress(text, f"a port is a number from 0 to {PORT_MAX}")
     return int(text)
 
 
 def split_host_port(text: str) -> tuple[str, str | None]:
-    """Split ``A:PORT``, ``[A]:PORT``, ``[A]`` or ``A`` into host and port text; a bare IPv6 address has no port."""
+    """Split ``A:PORT``, ``[A]:PORT``, ``[A]`` or ``A`` into host and port text; a bare IPv6 address has no port.
+
+    Raises: MalformedAddress when brackets hold anything but an IPv6 address (RFC 3986 section 3.2.2).
+    """
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
-        if not bracket or (rest and not rest.startswith(":")):
+        if not bracket or ":" not in host or (rest and not rest.startswith(":")):
             raise MalformedAddress(text, "after '[' comes an IPv6 address, then ']', then perhaps ':' and a port")
         return host, rest[1:] if rest else None
     if text.count(":") > 1:
@@ -121,7 +138,7 @@ _MAPPED: Final = re.compile(r"^::ffff:(\d+\.\d+\.\d+\.\d+)$")
 
 
 def from_sockaddr(sockaddr: object) -> Address:
-    """Return the value for what ``getsockname`` or ``accept`` gave: a tuple of IPv4 or IPv6, a path, or abstract bytes."""
+    """Return the value for what ``getsockname`` or ``accept`` gave: an IPv4 or IPv6 tuple, a path, abstract bytes."""
     if isinstance(sockaddr, tuple):
         host, port = sockaddr[0], sockaddr[1]
         if ":" in host:
@@ -129,7 +146,9 @@ def from_sockaddr(sockaddr: object) -> Address:
             host = mapped[1] if mapped else _with_zone(host, sockaddr)
         return InternetAddress(host, port)
     if isinstance(sockaddr, (bytes, bytearray)):
-        return UnixAddress("@" + bytes(sockaddr).lstrip(b"\0").decode("utf-8", "surrogateescape") if sockaddr else "")
+        # An abstract name is what follows the first NUL, and may have more of them: unix(7).
+        name = bytes(sockaddr).removeprefix(b"\0").decode("utf-8", "surrogateescape")
+        return UnixAddress("@" + name if sockaddr else "")
     return UnixAddress(str(sockaddr or ""))
 
 
@@ -194,14 +213,25 @@ class Endpoint:
         return replace(self, scheme="unix", path=address.path)
 
     def __str__(self) -> str:
+        """The URL, without options: ``parse_endpoint`` makes the same endpoint of it, apart from those."""
         match self.scheme:
             case "unix":
-                return f"unix:{self.path}"
+                return f"unix:{_quoted(self.path)}"
             case "fd":
                 return f"fd://{self.fd}"
             case "systemd":
                 return f"systemd://{self.name}"
         return f"{self.scheme}://{bracketed(self.host)}:{self.port}"
+
+
+def _quoted(path: str) -> str:
+    # What a URL would read as something else, and what no terminal shows; everything else stays readable.
+    return "".join(
+        character
+        if character.isprintable() and character not in "%? "
+        else quote_from_bytes(character.encode("utf-8", "surrogateescape"))
+        for character in path
+    )
 
 
 def parse_endpoint(text: str, *, default_port: int | None = None) -> Endpoint:
@@ -228,7 +258,7 @@ def _parse_endpoint(text: str, default_port: int | None) -> Endpoint:
         case "unix":
             return Endpoint("unix", path=_unix_path(text, rest), mode=mode, options=options)
         case "fd":
-            if not rest.isdigit():
+            if not is_decimal(rest) or len(rest) > DESCRIPTOR_DIGITS_MAX:
                 raise MalformedEndpoint(text, "after fd:// comes a descriptor number")
             return Endpoint("fd", fd=int(rest), options=options)
         case "systemd":
@@ -238,11 +268,12 @@ def _parse_endpoint(text: str, default_port: int | None) -> Endpoint:
 
 
 def _split_scheme(text: str, body: str) -> tuple[str, str]:
-    if body.startswith("unix:"):
-        return "unix", body.removeprefix("unix:").removeprefix("//")
+    if body[:5].lower() == "unix:":
+        return "unix", body[5:].removeprefix("//")
     scheme, separator, rest = body.partition("://")
     if not separator:
         return "tcp", body
+    scheme = scheme.lower()  # RFC 3986 section 3.1: schemes are case-insensitive
     if scheme not in SCHEMES:
         near = difflib.get_close_matches(scheme, SCHEMES, n=1)
         hint = f"did you mean {near[0]}?" if near else f"the schemes are {', '.join(SCHEMES)}"
@@ -251,7 +282,7 @@ def _split_scheme(text: str, body: str) -> tuple[str, str]:
 
 
 def _unix_path(text: str, rest: str) -> str:
-    path = unquote(rest)
+    path = unquote(rest, errors="surrogateescape")
     if not path or path == "@":
         raise MalformedEndpoint(text, "after unix: comes a path or @name")
     if "\0" in path:
@@ -262,22 +293,32 @@ def _unix_path(text: str, rest: str) -> str:
 
 
 def _host_and_port(text: str, rest: str, default_port: int | None) -> tuple[str, int]:
-    if rest.isdigit():
+    if is_decimal(rest):
         return ANY_HOST, parse_port(rest)
     host, port_text = split_host_port(rest)
     if port_text:
         port = parse_port(port_text)
     elif default_port is not None:
         port = default_port
+    elif ":" in host and not rest.startswith("["):
+        raise MalformedEndpoint(text, "an IPv6 address before a port stands in brackets: [ADDRESS]:PORT")
     else:
         raise MalformedEndpoint(text, "the port is missing: HOST:PORT")
     if host == "*":
         host = ANY_HOST
-    if ":" in host or (host and host.replace(".", "").isdigit()):
+    if ":" in host:
+        host = str(unmapped(parse_ip(_ZONE_IN_URL.sub("%", host))))
+    elif host and _LIKE_IPV4.fullmatch(host):
         host = str(parse_ip(host))
     elif host and not _is_host_name(host):
         raise MalformedEndpoint(text, f"{host!r} is neither an address nor a host name")
     return host or ANY_HOST, port
+
+
+# RFC 6874 writes the '%' before a zone as %25 in a URL; a bare %25 at the end is interface number 25.
+_ZONE_IN_URL: Final = re.compile(r"%25(?=.)")
+# Digits and dots, or a last label of digits: no name ends so (RFC 3696 section 2), and getaddrinfo would read octal.
+_LIKE_IPV4: Final = re.compile(r"[0-9.]+|.*\.[0-9]+|0[xX][0-9a-fA-F]+|.*\.0[xX][0-9a-fA-F]+")
 
 
 def _is_host_name(host: str) -> bool:
@@ -300,11 +341,11 @@ def _parse_options(text: str, query: str) -> tuple[SocketOptions, int | None]:
     options, mode = SocketOptions(), None
     for name, value in parse_qsl(query, keep_blank_values=True):
         match name:
-            case "backlog" if value.isdigit():
+            case "backlog" if is_decimal(value) and len(value) <= 10:
                 options = replace(options, backlog=int(value))
             case "nodelay" if value.lower() in _SWITCHES:
                 options = replace(options, nodelay=_SWITCHES[value.lower()])
-            case "keepalive" if re.fullmatch(r"\d+s?", value):
+            case "keepalive" if re.fullmatch(r"[0-9]{1,9}s?", value):
                 options = replace(options, keepalive_s=float(value.removesuffix("s")))
             case "mode" if re.fullmatch(r"0?[0-7]{3}", value):
                 mode = int(value, 8)
