@@ -20,6 +20,7 @@ from portside.address import Address
 from portside.contracts import LINE_BYTES_MAX, READ_BYTES, Network, TlsState
 from portside.errors import ConnectionClosed, ConnectionEnded, ConnectionLost, EndOfStream, LineTooLong
 from portside.events import EndReason
+from portside.net.files import FILE_PIECE_BYTES
 from portside.net.pace import TokenBucket
 
 if TYPE_CHECKING:
@@ -237,6 +238,35 @@ class Stream(ABC):
 
     @abstractmethod
     async def receive_file(self, file: BinaryIO, count: int | None = None) -> int: ...
+
+    async def _send_file_by_pieces(self, file: BinaryIO, offset: int, count: int | None) -> int:
+        """Send a file where the kernel cannot copy it: under TLS, paced, or from memory."""
+        sent = 0
+        file.seek(offset)
+        while count is None or sent < count:
+            data = file.read(FILE_PIECE_BYTES if count is None else min(FILE_PIECE_BYTES, count - sent))
+            if not data:
+                break
+            await self.write(data)
+            sent += len(data)
+        self._check_sent(sent, count)
+        return sent
+
+    @staticmethod
+    def _check_sent(sent: int, count: int | None) -> None:
+        if count is not None and sent < count:
+            raise EndOfStream(b"", f"a file of {count - sent} bytes more")
+
+    async def _receive_file_by_pieces(self, file: BinaryIO, count: int | None) -> int:
+        """Receive a file where the kernel cannot copy it."""
+        received = 0
+        while count is None or received < count:
+            data = await self.read(FILE_PIECE_BYTES if count is None else min(FILE_PIECE_BYTES, count - received))
+            if not data:
+                break
+            file.write(data)
+            received += len(data)
+        return received
 
     @abstractmethod
     async def start_tls(
