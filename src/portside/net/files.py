@@ -1,7 +1,8 @@
-"""Files and sockets without Python in between: splice(2) through a pipe, and what else both kinds of connection need."""
+"""Files and sockets without Python in between: splice(2) through a pipe, and what both kinds of connection share."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from types import TracebackType
 from typing import BinaryIO, Final, Self
@@ -65,7 +66,5 @@ class Splice:
 def _enlarge(pipe: int) -> None:
     import fcntl
 
-    try:
+    with contextlib.suppress(OSError):  # a tighter limit for this user: the default of 64 KiB does, with more calls
         fcntl.fcntl(pipe, _F_SETPIPE_SZ, PIPE_BYTES)
-    except OSError:
-        pass  # a tighter limit for this user: the default 64 KiB do, with more system calls

@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import stat
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -272,6 +273,11 @@ def prepare_stream(sock: Socket, options: SocketOptions) -> None:
         # A dead peer is noticed after twice the silence: three probes, a third of it apart.
         sock.setsockopt(IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, idle_s // 3))
         sock.setsockopt(IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+
+def reset_on_close(sock: Socket) -> None:
+    """Let the next close throw away what is unsent and reset the connection: SO_LINGER with no time, socket(7)."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def prepare_datagrams(sock: Socket) -> None:

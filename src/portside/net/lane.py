@@ -1,0 +1,136 @@
+"""The lane: a small epoll of our own beside the event loop, from which handlers are resumed directly.
+
+asyncio's way of a byte is socket → transport → protocol → Future → call_soon → Task → coroutine. Here it is socket →
+coroutine: the loop watches one descriptor, the lane's epoll; when that is readable, the lane asks which connections
+can move, receives for those whose handler waits for bytes, and resumes the handler with them then and there. Measured
+against transports and streams in benchmarks/, the reasons in docs/architecture.md.
+
+Connections are registered once, edge-triggered, for reading and writing (epoll(7)), and never modified: a connection
+remembers what the kernel said until its handler asks. Works with any loop that has ``add_reader``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from portside.net.event import EventConnection
+
+# The Task of a handler must be the current one while the lane runs the handler: asyncio.timeout, TaskGroup and
+# current_task() depend on it. Both functions are asyncio's published hooks for task implementations of one's own.
+_enter_task: Final = asyncio.tasks._enter_task
+_leave_task: Final = asyncio.tasks._leave_task
+
+EVENTS_MAX: Final = 256  # of one turn; what is left over is reported again, after the loop's other work
+WATCHED: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+LINGERING_MAX: Final = 1_024
+HANGUP: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+
+# What the handler of a connection waits for; the lane's hot path compares small integers.
+RUNNING: Final = 0
+READING: Final = 1
+WRITING: Final = 2
+
+
+class Lane:
+    """The connections of one event loop, and the one among them whose handler runs right now."""
+
+    __slots__ = ("_connections", "_epoll", "_lingering", "_poll", "loop", "running")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.running: EventConnection | None = None
+        self._connections: dict[int, EventConnection] = {}
+        self._lingering: dict[EventConnection, float] = {}
+        self._epoll = select.epoll()
+        self._poll = self._epoll.poll
+        loop.add_reader(self._epoll.fileno(), self._turn)
+
+    def add(self, descriptor: int, connection: EventConnection) -> None:
+        self._connections[descriptor] = connection
+        self._epoll.register(descriptor, WATCHED)
+
+    def forget(self, descriptor: int, connection: EventConnection) -> None:
+        """Drop a connection whose socket is about to be closed; closing takes it out of the epoll."""
+        self._connections.pop(descriptor, None)
+        self._lingering.pop(connection, None)
+
+    def linger(self, connection: EventConnection, for_s: float) -> bool:
+        """Close the connection's socket at the latest after ``for_s`` seconds; False if it was closed at once.
+
+        There may be LINGERING_MAX such connections: more are a flood, and gets no such courtesy.
+        """
+        if len(self._lingering) >= LINGERING_MAX:
+            connection._close_socket()
+            return False
+        self._lingering[connection] = self.loop.time() + for_s
+        if len(self._lingering) == 1:
+            self.loop.call_later(for_s, self._end_lingering)
+        return True
+
+    def _end_lingering(self) -> None:
+        # All linger equally long, so the first in the dict is the first to go.
+        while self._lingering:
+            connection, until_s = next(iter(self._lingering.items()))
+            left_s = until_s - self.loop.time()
+            if left_s > 0:
+                self.loop.call_later(left_s, self._end_lingering)
+                return
+            connection._close_socket()
+
+    def close(self) -> None:
+        if not self._epoll.closed:
+            if not self.loop.is_closed():
+                self.loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+
+    def _turn(self) -> None:
+        """Move every connection that can move, once."""
+        connections = self._connections
+        for descriptor, mask in self._poll(0, EVENTS_MAX):
+            connection = connections.get(descriptor)
+            if connection is None:
+                continue  # closed by one before it in this turn
+            if connection._parked != READING or mask == select.EPOLLOUT:
+                connection._note(mask)
+                continue
+            if mask & HANGUP:
+                # Behind these bytes is the end of the stream, or an error to be read.
+                connection._readable = connection._hangup = True
+            take = connection._take_max
+            try:
+                data = connection._receive(take)
+            except BlockingIOError:
+                connection._readable = False
+                continue
+            except OSError as error:
+                self.resume(connection, connection._main.throw, connection._broken(error))
+                continue
+            if len(data) == take:
+                connection._readable = True
+            self.resume(connection, connection._send_main, data)
+
+    def resume(self, connection: EventConnection, step: Callable[[Any], object], argument: object) -> None:
+        """Run the parked (or new) handler of the connection until it waits again or is over.
+
+        ``step`` is its coroutine's ``send``, with what it waited for, or its ``throw``, with an error.
+        """
+        task = connection._task
+        loop = self.loop
+        connection._parked = RUNNING
+        self.running = connection
+        _enter_task(loop, task)  # type: ignore[arg-type]
+        try:
+            waits_for = connection._run(step, argument)
+        except BaseException as error:
+            _leave_task(loop, task)  # type: ignore[arg-type]
+            self.running = None
+            connection._main_over(error)
+            return
+        _leave_task(loop, task)  # type: ignore[arg-type]
+        self.running = None
+        if waits_for is not connection:
+            connection._hand_to_task(waits_for)
