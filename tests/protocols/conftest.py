@@ -25,6 +25,7 @@ class ScriptedNetwork:
     names: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[Address, float | None]] = field(default_factory=list)
     now: float = 0.0
+    failure: Exception | None = None
 
     def now_s(self) -> float:
         return self.now
@@ -34,21 +35,29 @@ class ScriptedNetwork:
 
     async def name_of(self, address: Address, timeout_s: float | None = 5.0) -> str | None:
         self.asked.append((address, timeout_s))
+        if self.failure:
+            raise self.failure
         return self.names.get(getattr(address, "host", ""))
 
 
 class ScriptedStream(Stream):
-    """A visitor who says the pieces, one a read, then half-closes, and reads ``room`` bytes before leaving."""
+    """A visitor who says the pieces, one a read and ``pause_s`` apart, half-closes, and leaves after ``room`` bytes."""
 
-    __slots__ = ("heard", "room", "said")
+    __slots__ = ("heard", "pause_s", "room", "said")
 
-    def __init__(self, network: ScriptedNetwork, pieces: Iterable[bytes], *, peer: Address, room: int) -> None:
+    def __init__(
+        self, network: ScriptedNetwork, pieces: Iterable[bytes], *, peer: Address, room: int, pause_s: float
+    ) -> None:
         super().__init__(cast(Network, network), local=SERVER, peer=peer)
         self.said = list(pieces)
         self.heard = bytearray()
         self.room = room
+        self.pause_s = pause_s
 
     async def _pull(self, limit: int, timeout_s: float | None) -> bytes:
+        if timeout_s is not None and timeout_s < self.pause_s:
+            raise TimeoutError
+        await self.network.sleep(self.pause_s)
         piece = self.said.pop(0) if self.said else b""
         if len(piece) > limit:
             self.said.insert(0, piece[limit:])
@@ -95,18 +104,22 @@ def run(awaitable: Awaitable[None]) -> None:
 
 
 class Conversations:
-    """Plays visitors to handlers. ``network`` is the world they come from, ``heard`` what the last one heard."""
+    """Plays visitors to handlers. ``network`` is the world they come from, ``heard`` what the last one heard.
+
+    ``pause_s`` is how long a visitor takes for each piece.
+    """
 
     def __init__(self) -> None:
         self.network = ScriptedNetwork()
         self.heard = bytearray()
+        self.pause_s = 0.0
 
     def stream(
         self, handler: StreamHandler | None, *pieces: bytes, peer: Address = VISITOR, room: int = 10**9
     ) -> bytes:
         """Return what the handler says to a visitor who says the pieces and leaves after ``room`` bytes."""
         assert handler is not None
-        stream = ScriptedStream(self.network, pieces, peer=peer, room=room)
+        stream = ScriptedStream(self.network, pieces, peer=peer, room=room, pause_s=self.pause_s)
         self.heard = stream.heard
 
         async def visit() -> None:

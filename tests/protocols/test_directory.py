@@ -16,9 +16,8 @@ from portside.protocols.directory.dialogue import Answer, build_answer, build_qu
 from portside.protocols.directory.services import Service, ServiceList, parse_services, services_at
 
 if TYPE_CHECKING:
-    from conftest import Conversations
-
     from portside.contracts import Battery
+    from tests.protocols.conftest import Conversations
 
 SYSTEM = """\
 # Network services, Internet style

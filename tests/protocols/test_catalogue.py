@@ -1,0 +1,111 @@
+"""The catalogue: names without imports, batteries by late import, mistakes with the nearest right word."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from portside.contracts import Battery
+from portside.errors import UsageError
+from portside.protocols import catalogue
+
+
+def test_the_batteries_are_the_documented_ones() -> None:
+    assert catalogue.names() == ["echo", "discard", "daytime", "chargen", "time", "whoami", "directory"]
+
+
+@pytest.mark.parametrize(
+    ("name", "port"),
+    [("echo", 7), ("discard", 9), ("daytime", 13), ("chargen", 19), ("time", 37), ("whoami", 80), ("directory", 6168)],
+)
+def test_a_battery_has_the_port_of_its_rfc_and_a_sentence(name: str, port: int) -> None:
+    spec = catalogue.describe(name)
+    assert (spec.name, spec.port) == (name, port)
+    assert spec.sentence
+    assert not spec.sentence.endswith(".")
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+def test_every_battery_loads_and_is_what_its_description_says(name: str) -> None:
+    spec, battery = catalogue.describe(name), catalogue.load(name)
+    assert isinstance(battery, Battery)
+    assert (battery.name, battery.port) == (spec.name, spec.port)
+    assert battery.stream is not None
+    assert (battery.datagram is not None) == spec.datagram
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+def test_every_option_may_be_given_its_default(name: str) -> None:
+    spec = catalogue.describe(name)
+    catalogue.load(name, {option.name: option.default for option in spec.options})
+
+
+def test_describing_imports_no_battery() -> None:
+    program = (
+        "import sys\n"
+        "from portside.protocols import catalogue\n"
+        "[catalogue.describe(name) for name in catalogue.names()]\n"
+        "print([name for name in sys.modules if name.startswith('portside.protocols.')])\n"
+        "print({'asyncio', 'ssl', 'socket', 'http', 'email'} & set(sys.modules))\n"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines() == ["['portside.protocols.catalogue']", "set()"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ecco", "there is no battery 'ecco'; did you mean echo?"),
+        ("Directry", "there is no battery 'Directry'; did you mean directory?"),
+        (
+            "zzz",
+            "there is no battery 'zzz'; there are echo, discard, daytime, chargen, time, whoami, directory",
+        ),
+    ],
+)
+def test_an_unknown_battery_gets_the_nearest_name(name: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        catalogue.describe(name)
+    assert str(caught.value) == said
+    with pytest.raises(UsageError):
+        catalogue.load(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("echo", {"root": "x"}, "the battery echo takes no arguments, and got 'root'"),
+        ("directory", {"fill": "x"}, "the battery directory takes no argument 'fill'; did you mean file?"),
+        ("directory", {"file": 7}, "file of the battery directory is a path, not 7"),
+        ("directory", {"file": ""}, "file of the battery directory is a path, not ''"),
+        ("directory", {"file": "a\0b"}, "file of the battery directory is a path, not 'a\\x00b'"),
+        ("whoami", {"names": "perhaps"}, "names of the battery whoami is on or off (true or false), not 'perhaps'"),
+        ("whoami", {"names": 1}, "names of the battery whoami is on or off (true or false), not 1"),
+    ],
+)
+def test_an_unknown_or_ill_typed_argument_is_a_usage_error(name: str, arguments: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        catalogue.load(name, arguments)
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(("text", "value"), [("on", True), ("False", False), ("1", True), (False, False)])
+def test_a_switch_is_read_from_text_or_bool(text: object, value: bool) -> None:
+    spec = catalogue.describe("whoami")
+    assert catalogue.check_arguments(spec, {"names": text}) == {"names": value}
+
+
+def test_a_number_is_read_from_text_or_int_and_nothing_else() -> None:
+    spec = catalogue.BatterySpec("x", "y", 1)
+    option = catalogue.BatteryOption("depth", "number", 3, "how deep")
+    assert [catalogue.convert(spec, option, value) for value in ("12", 12)] == [12, 12]
+    for value in (True, "-1", "1.5", 1.5, None, "١"):
+        with pytest.raises(UsageError, match="depth of the battery x is a whole number"):
+            catalogue.convert(spec, option, value)
+
+
+def test_what_the_server_gives_is_passed_on_untouched() -> None:
+    spec, services = catalogue.describe("directory"), object()
+    assert catalogue.check_arguments(spec, {"services": services}) == {"services": services}
