@@ -64,6 +64,13 @@ class TlsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HandlerSettings:
+    """How a service's handler is made of what its name finds."""
+
+    factory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceSettings:
     """One service. ``load`` is called in a worker, after the fork, so that a reload gets new code."""
 
@@ -231,6 +238,7 @@ class Kind:
     number: bool = False  # a bare TOML number will do
     switch: bool = False
     repeats: bool = False  # a list: repeated options, commas in the environment, an array in the file
+    commas: bool = False  # a list whose items never hold a comma, so that one may separate them anywhere
 
 
 def show_duration(seconds: float) -> str:
@@ -273,9 +281,9 @@ SWITCH: Final = Kind("on or off", "", parse_switch, show=_show_switch, switch=Tr
 TEXT: Final = Kind("text", "TEXT", parse_text)
 FILE: Final = Kind("a file name", "FILE", parse_text)
 FILES: Final = Kind("file names", "FILE", parse_text, repeats=True)
-WORDS: Final = Kind("words", "WORD", parse_text, repeats=True)
-NETWORKS: Final = Kind("networks", "NETS", parse_network, repeats=True)
-ENDPOINTS: Final = Kind("endpoints", "URL", parse_endpoint, repeats=True)
+WORDS: Final = Kind("words", "WORD", parse_text, repeats=True, commas=True)
+NETWORKS: Final = Kind("networks", "NETS", parse_network, repeats=True, commas=True)
+ENDPOINTS: Final = Kind("endpoints", "URL", parse_endpoint, repeats=True, number=True)
 
 
 def choice(what: str, words: Sequence[str]) -> Kind:
@@ -298,7 +306,7 @@ class Setting:
     name: str
     kind: Kind
     help: str
-    home: type[Limits] | type[TlsSettings] | type[ServiceSettings] | type[ServerSettings]
+    home: type[Limits] | type[TlsSettings] | type[HandlerSettings] | type[ServiceSettings] | type[ServerSettings]
     field: str
     scope: Scope = "service"
     minimum: float | None = None
@@ -356,6 +364,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "listen", ENDPOINTS, "where to listen; may be given several times", ServiceSettings, "listen",
         default_text="9000 for run, its RFC's port for a battery",
     ),
+    Setting("factory", SWITCH, "call what run= names to get the handler", HandlerSettings, "factory"),
     Setting("model", choice("model", MODELS), "how connections share the machine", ServiceSettings, "model"),
     Setting(
         "workers", COUNT, f"processes that serve side by side, under {', '.join(MODELS_WITH_WORKERS)}",
