@@ -1,0 +1,262 @@
+"""A service as one worker process knows it: what every model shares between accept and the handler."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from portside import events
+from portside.address import Address, Endpoint
+from portside.contracts import Battery, StreamHandler
+from portside.errors import ConnectionEnded, HandlerError, LocalError, PeerError, TlsFailed
+from portside.events import EndReason, Limit
+from portside.net.drive import drive
+from portside.net.plain import PlainStream, call_plain, is_plain
+from portside.net.stream import Stream
+from portside.serve.ledger import TALLY_NAMES, Ledger, LocalLedger
+from portside.serve.limits import PLAIN_REASONS, Gate, host_of, is_within
+from portside.serve.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from portside.net.tls import ServerTls
+
+log = logging.getLogger("portside")
+
+HANDSHAKE_S: Final = 10.0  # how long a peer may take for its TLS handshake
+PROXY_HEADER_S: Final = 5.0  # how long a trusted proxy may take for its header
+
+# Where the counters stand in the ledger, looked up once.
+OPEN: Final = TALLY_NAMES.index("open")
+LIVE_BYTES_IN: Final = TALLY_NAMES.index("live_bytes_in")
+LIVE_BYTES_OUT: Final = TALLY_NAMES.index("live_bytes_out")
+OPENED: Final = TALLY_NAMES.index("opened")
+BYTES_IN: Final = TALLY_NAMES.index("bytes_in")
+BYTES_OUT: Final = TALLY_NAMES.index("bytes_out")
+DATAGRAMS: Final = TALLY_NAMES.index("datagrams")
+HANDLER_FAILED: Final = TALLY_NAMES.index("handler_failed")
+CUT_OFF: Final = TALLY_NAMES.index("cut_off")
+_ENDED: Final[dict[EndReason, int]] = {
+    "idle": TALLY_NAMES.index("ended_idle"),
+    "life": TALLY_NAMES.index("ended_life"),
+}
+_LIMITS: Final[dict[Limit, int]] = {limit: TALLY_NAMES.index(f"limit_{limit}") for limit in PLAIN_REASONS}
+
+
+class Service:
+    """One service in one worker: its gate, its handlers, its live connections.
+
+    The way of a connection: ``admit`` its peer, then ``converse`` (or, in a model that runs handlers its own way,
+    ``opened``, the handler, ``closed``). A connection that fails between ``admit`` and ``opened`` is ``release``d.
+    Under the models with threads every method may be called from any of them.
+    """
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        battery: Battery,
+        ledger: Ledger | None = None,
+        *,
+        tls: ServerTls | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.settings = settings
+        self.battery = battery
+        self.tls = tls
+        self.name = settings.name
+        self.ledger = LocalLedger() if ledger is None else ledger
+        self.gate = Gate(settings.limits, self.ledger, allow=settings.allow, deny=settings.deny, clock=clock)
+        self.live: dict[str, Stream] = {}
+        self._lock = threading.Lock()
+        self.places = 0  # admitted and not yet released, in this worker: connections before their handshake too
+        self.on_release: Callable[[], None] | None = None  # told when a place was given back, by a worker that drains
+        limits = settings.limits
+        self._line_bytes = limits.line_bytes
+        self._paces = (limits.bytes_in_per_s, limits.bytes_out_per_s)
+        self._is_paced = self._paces != (None, None)
+        self._plain = battery.stream if battery.stream is not None and is_plain(battery.stream) else None
+        self._stream = _awaitable(battery.stream)
+
+    @property
+    def handler_name(self) -> str:
+        """The handler as records name it: what was asked for on the command line."""
+        return self.settings.what
+
+    def is_tls(self, endpoint: Endpoint) -> bool:
+        """Whether connections of the endpoint begin with a TLS handshake."""
+        return endpoint.scheme == "tls"
+
+    def is_proxy(self, peer: Address) -> bool:
+        """Whether the peer is a trusted proxy, whose connections begin with a PROXY header."""
+        networks = self.settings.proxy_from
+        return bool(networks) and is_within(host_of(peer), networks)
+
+    # ── the gate ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def admit(self, peer: Address) -> Limit | None:
+        """Take a place for the peer and return None, or count and return the limit that stands against it."""
+        limit = self.gate.admit(peer)
+        if limit is not None:
+            self.refuse(peer, limit)
+            return limit
+        with self._lock:
+            self.places += 1
+        return None
+
+    def release(self, peer: Address) -> None:
+        """Give back the place of a peer that was admitted."""
+        self.gate.release(peer)
+        with self._lock:
+            self.places -= 1
+        if self.on_release is not None:
+            self.on_release()
+
+    def admit_datagram(self, peer: Address) -> bool:
+        """Return whether one more datagram of the peer is welcome; counts it either way."""
+        limit = self.gate.admit_datagram(peer)
+        if limit is not None:
+            self.refuse(peer, limit)
+            return False
+        self.ledger.count(DATAGRAMS)
+        return True
+
+    def refuse(self, peer: Address, limit: Limit) -> None:
+        """Count that a peer was turned away, or its datagram dropped, and tell whoever listens."""
+        self.ledger.count(_LIMITS[limit])
+        if events.listening():
+            events.emit(events.LimitHit(self.name, peer, limit))
+
+    def refusal(self, limit: Limit) -> bytes:
+        """Return what a peer is told in its protocol when it is turned away; nothing where there are no words."""
+        return self.goodbye(PLAIN_REASONS[limit])
+
+    def goodbye(self, why: str) -> bytes:
+        """Return the battery's words for sending a peer away, nothing where it has none."""
+        if self.battery.refusal is None:
+            return b""
+        try:
+            return self.battery.refusal(why)
+        except Exception:
+            log.exception("%s: the battery's refusal failed", self.name)
+            return b""
+
+    # ── a connection's life ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def opened(self, connection: Stream) -> None:
+        """Take in an admitted connection, ready for its handler: set its limits, show it, tell whoever listens."""
+        connection.line_limit = self._line_bytes
+        if self._is_paced:
+            connection.pace(*self._paces)
+        self.live[connection.id] = connection
+        self.ledger.count(OPENED)
+        if events.listening():
+            events.emit(events.ConnectionOpened(self.name, connection.id, connection.local, connection.peer))
+
+    def closed(self, connection: Stream, error: BaseException | None) -> None:
+        """Let go of a connection that is over, whatever its handler raised: classify, count, tell, release."""
+        self.live.pop(connection.id, None)
+        reason, detail = how_it_ended(connection, error)
+        ledger = self.ledger
+        ledger.count(BYTES_IN, connection.bytes_in)
+        ledger.count(BYTES_OUT, connection.bytes_out)
+        if reason in _ENDED:
+            ledger.count(_ENDED[reason])
+        try:
+            if reason == "handler" and error is not None:
+                ledger.count(HANDLER_FAILED)
+                events.emit(events.HandlerFailed(self.name, connection.id, connection.peer, error))
+            if events.listening():
+                events.emit(
+                    events.ConnectionClosed(
+                        self.name,
+                        connection.id,
+                        connection.local,
+                        connection.peer,
+                        connection.bytes_in,
+                        connection.bytes_out,
+                        connection.age_s,
+                        reason,
+                        detail,
+                    )
+                )
+        finally:
+            self.release(connection.peer)
+
+    async def converse(self, connection: Stream) -> None:
+        """The whole life of an admitted connection under an event loop: opened, the handler, close, closed.
+
+        Raises: only what is no Exception (a cancellation, the interpreter's end), after everything is in order.
+        """
+        error: BaseException | None = None
+        try:
+            self.opened(connection)
+            await self._stream(connection)
+        except BaseException as raised:
+            error = raised
+        try:
+            await connection.close()
+        except BaseException as raised:
+            error = error or raised
+        self.closed(connection, error)
+        if error is not None and not isinstance(error, Exception | SystemExit):
+            raise error
+
+    def converse_blocking(self, connection: Stream, model: str | None = None) -> None:
+        """The same over blocking sockets: the handler is driven from its first line to its last. Raises nothing."""
+        error: BaseException | None = None
+        name, model = self.handler_name, model or self.settings.model
+        try:
+            self.opened(connection)
+            if self._plain is not None:
+                call_plain(self._plain, PlainStream(connection))
+            else:
+                drive(self._stream(connection), handler=name, model=model)
+        except BaseException as raised:
+            error = raised
+        try:
+            drive(connection.close(), handler=name, model=model)
+        except BaseException as raised:
+            error = error or raised
+        self.closed(connection, error)
+
+
+def how_it_ended(connection: Stream, error: BaseException | None) -> tuple[EndReason, str | None]:
+    """Return the reason a connection is over, and a sentence where there is more to say.
+
+    What ended it from outside comes first, whatever the handler made of that; then whose fault the error is.
+    """
+    if connection.ended_because is not None:
+        return connection.ended_because, None
+    match error:
+        case None:
+            return "done", None
+        case ConnectionEnded():
+            return cast("EndReason", error.reason), None
+        case TlsFailed():
+            return "tls", str(error)
+        case PeerError():
+            return "peer", str(error)
+        case TimeoutError():
+            return "timeout", str(error) or None
+        case HandlerError() | LocalError():
+            return "handler", str(error)
+    return "handler", f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _awaitable(handler: StreamHandler | None) -> Callable[[Stream], Coroutine[Any, Any, None]]:
+    """Return the stream handler as one that is awaited; a plain one runs to its end at the first step."""
+    if handler is None:
+        return _no_streams
+    if not is_plain(handler):
+        return cast("Callable[[Stream], Coroutine[Any, Any, None]]", handler)
+
+    async def plain(connection: Stream) -> None:
+        call_plain(handler, PlainStream(connection))
+
+    return plain
+
+
+async def _no_streams(connection: Stream) -> None:
+    """The battery has no handler for streams; the configuration does not let it come to this."""

@@ -1,0 +1,434 @@
+"""A worker: one process that serves one service under one model, and what it hears from its supervisor.
+
+The process is forked by the supervisor and runs ``work``, which never returns. It loads the battery (so that a reload
+gets new code), runs the model, and leaves with ``os._exit``: nothing of the supervisor's that it inherited is undone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from portside.address import Address, InternetAddress
+from portside.errors import ConnectionLost, PortsideError, UsageError
+from portside.net.sockets import Bound
+from portside.net.stream import Stream
+from portside.serve import channel as say
+from portside.serve.service import CUT_OFF, Service
+from portside.serve.settings import ServiceSettings
+from portside.serve.sweeper import TICK_S, Sweeper
+
+if TYPE_CHECKING:
+    from portside.net.tls import ServerTls
+    from portside.serve.ledger import SharedLedger
+
+log = logging.getLogger("portside")
+
+DRAIN_TICK_S: Final = 0.1  # how often a draining worker looks for connections that wait for input, to say goodbye
+CUT_GRACE_S: Final = 0.5  # what a handler has left to put things in order after its connection was cut off
+
+BORN_DEAD: Final = 70  # exit statuses of a worker, for the supervisor's records; 0 is an end that was asked for
+ORPHANED: Final = 71
+
+SHUTDOWN_WORDS: Final = "the server is shutting down"
+
+MODEL_MODULES: Final = {"prefork": "iterative"}  # a pool of processes that each run it
+
+
+def model_module(model: str) -> Any:
+    """Return the module whose ``run`` serves under the model."""
+    return importlib.import_module(f"portside.serve.models.{MODEL_MODULES.get(model, model)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What the supervisor gives a worker at its birth."""
+
+    settings: ServiceSettings
+    bounds: tuple[Bound, ...]
+    ledger: SharedLedger
+    ledger_slot: int
+    channel: say.Channel
+    watch_code: bool = False
+
+
+class Worker:
+    """What a model gets: the service, its sockets, and when to stop.
+
+    A model calls ``ready`` once it accepts, polls ``stop_fd`` beside its sockets and stops accepting when that is
+    readable, and returns from ``run`` when ``drained()``. Meanwhile it has ``answer`` called whenever
+    ``channel_fd`` is readable and ``tick`` every ``tick_s`` seconds: from its loop, or by ``keep_house`` in a thread.
+    Signals to the process come to ``drain`` in its main thread.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        bounds: Sequence[Bound],
+        channel: say.Channel,
+        *,
+        watch_code: bool = False,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.service = service
+        self.bounds = bounds
+        self.sweeper = Sweeper(service, clock)
+        self.stopping = threading.Event()
+        self.stop_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.connections: Connections = LiveConnections(service)
+        self._channel = channel
+        self._channel_lock = threading.Lock()
+        self._clock = clock
+        self._deadline_s: float | None = None  # when a drain cuts off what is left
+        self._is_cut = False
+        self._pages: Iterator[list[say.Row]] = iter(())
+        self._code = CodeWatch() if watch_code else None
+
+    # ── for the model ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def model(self) -> str:
+        return self.service.settings.model
+
+    def ready(self) -> None:
+        """Tell the supervisor that connections are accepted from now on."""
+        if self._code is not None:
+            self._code.look()
+        self._say(say.Ready())
+
+    @property
+    def channel_fd(self) -> int:
+        return self._channel.fileno()
+
+    @property
+    def tick_s(self) -> float:
+        return TICK_S if self._deadline_s is None else DRAIN_TICK_S
+
+    def drained(self) -> bool:
+        """Whether accepting has stopped and every connection is over: the model may return."""
+        return self.stopping.is_set() and self.service.places <= 0
+
+    def answer(self) -> None:
+        """Do what the supervisor says. Ends the process when there is no supervisor any more."""
+        try:
+            messages = self._channel.receive()
+        except ConnectionLost:
+            leave(ORPHANED)
+        for message in messages:
+            self._heed(message)
+
+    def tick(self) -> None:
+        """What is due about once a second: the sweep, the drain, files that changed."""
+        self.sweeper.tick()
+        if self._deadline_s is not None:
+            self._drain_step()
+        self._watch_certificates()
+        if self._code is not None and not self.stopping.is_set() and (changed := self._code.look()):
+            self._say(say.Changed(changed))
+        if self._channel.backlog_bytes:
+            with self._channel_lock:
+                self._quietly(self._channel.flush)
+
+    def keep_house(self) -> None:
+        """Answer and tick in a thread of their own, for models whose main thread is with a handler."""
+        threading.Thread(target=self._keep_house, name="portside-house", daemon=True).start()
+
+    def _keep_house(self) -> None:
+        readable = select.poll()
+        readable.register(self.channel_fd, select.POLLIN)
+        due_s = self._clock() + self.tick_s
+        while True:
+            try:
+                due_s = min(due_s, self._clock() + self.tick_s)  # a drain that has just begun ticks faster
+                if readable.poll(max(0.0, due_s - self._clock()) * 1_000):
+                    self.answer()
+                if self._clock() >= due_s:
+                    due_s = self._clock() + self.tick_s
+                    self.tick()
+            except Exception:
+                log.exception("%s: housekeeping failed; it goes on", self.service.name)
+
+    # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def retire(self) -> None:
+        """Accept no more and keep the connections until they end: a newer worker has taken over."""
+        self._stop_accepting()
+
+    def drain(self, deadline_s: float) -> None:
+        """Accept no more, say goodbye to those who wait for input, cut off what is left after ``deadline_s``."""
+        at_s = self._clock() + deadline_s
+        self._deadline_s = at_s if self._deadline_s is None else min(self._deadline_s, at_s)
+        self._stop_accepting()
+
+    def drain_on_signal(self) -> None:
+        """A TERM of this worker's own: go as in a stop. The supervisor replaces it, or is stopping as well."""
+        if self._deadline_s is None:
+            self.drain(self.service.settings.drain_s)
+            self._say(say.Leaving())
+
+    def _stop_accepting(self) -> None:
+        if not self.stopping.is_set():
+            self.stopping.set()
+            os.eventfd_write(self.stop_fd, 1)
+
+    def _drain_step(self) -> None:
+        assert self._deadline_s is not None
+        left_s = self._deadline_s - self._clock()
+        if left_s > 0:
+            self.connections.say_goodbye(SHUTDOWN_WORDS)
+            return
+        if not self._is_cut:
+            self._is_cut = True
+            count = self.connections.cut_off()
+            if count:
+                self.service.ledger.count(CUT_OFF, count)
+                log.warning(
+                    "%s: the drain deadline cut off %d connection%s", self.service.name, count, "s" * (count != 1)
+                )
+        if left_s < -CUT_GRACE_S:
+            leave(0)  # a handler that does not come back must not hold up the stop
+
+    # ── the supervisor's questions ───────────────────────────────────────────────────────────────────────────────────
+
+    def _heed(self, message: object) -> None:
+        match message:
+            case say.Retire():
+                self.retire()
+            case say.Drain(deadline_s):
+                self.drain(deadline_s)
+                self._drain_step()
+            case say.ListConnections(ask, first):
+                if first:
+                    self._pages = pages_of(self.connections.rows(), say.ROWS_A_PAGE)
+                page = next(self._pages, [])
+                self._say(say.Rows(ask, page, more=len(page) == say.ROWS_A_PAGE))
+            case say.EndConnection(ask, identity):
+                found = self.connections.end(identity, self.service.goodbye("closed by the operator"))
+                self._say(say.Ended(ask, found))
+
+    def _say(self, message: say.FromWorker) -> None:
+        with self._channel_lock:
+            self._quietly(lambda: self._channel.send(message))
+
+    def _quietly(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except ConnectionLost:
+            leave(ORPHANED)
+
+    def _watch_certificates(self) -> None:
+        tls = self.service.tls
+        if tls is None:
+            return
+        try:
+            if tls.changed():
+                tls.reload()
+                log.info("%s: the certificate files have changed and were read anew", self.service.name)
+        except (PortsideError, OSError) as error:
+            log.error("%s: the certificate files have changed, but the old ones stay: %s", self.service.name, error)
+
+
+# ── connections, as the supervisor asks for them ─────────────────────────────────────────────────────────────────────
+
+
+class Connections:
+    """The live connections of a worker, wherever they live; the fork model has its own."""
+
+    def rows(self) -> Iterator[say.Row]:
+        raise NotImplementedError
+
+    def end(self, identity: str, farewell: bytes) -> bool:
+        """End one for the operator; False if there is none of that name."""
+        raise NotImplementedError
+
+    def say_goodbye(self, why: str) -> None:
+        """Let those go that wait for input and have words for it in their protocol."""
+        raise NotImplementedError
+
+    def cut_off(self) -> int:
+        """End all that are left, and return how many that were."""
+        raise NotImplementedError
+
+
+class LiveConnections(Connections):
+    """Those of ``service.live``, in this process."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def rows(self) -> Iterator[say.Row]:
+        for connection in list(self._service.live.values()):
+            yield row_of(connection)
+
+    def end(self, identity: str, farewell: bytes) -> bool:
+        connection = self._service.live.get(identity)
+        if connection is None:
+            return False
+        connection.end("stopped", farewell if connection.state == "reading" else b"")
+        return True
+
+    def say_goodbye(self, why: str) -> None:
+        if self._service.battery.refusal is None:
+            return
+        for connection in list(self._service.live.values()):
+            if connection.state == "reading":
+                connection.end("drained", self._service.goodbye(why))
+
+    def cut_off(self) -> int:
+        connections = list(self._service.live.values())
+        for connection in connections:
+            connection.end("drained")
+        return len(connections)
+
+
+def row_of(connection: Stream) -> say.Row:
+    tls = connection.tls
+    return say.Row(
+        id=connection.id,
+        peer=address_json(connection.peer),
+        local=address_json(connection.local),
+        started_at=connection.started_at.isoformat(timespec="milliseconds"),
+        age_s=round(connection.age_s, 3),
+        bytes_in=connection.bytes_in,
+        bytes_out=connection.bytes_out,
+        state=connection.state,
+        tls=tls.version if tls is not None else None,
+    )
+
+
+def address_json(address: Address) -> dict[str, str | int]:
+    """Return the address as listings show it: ``host`` and ``port``, or ``path``."""
+    if isinstance(address, InternetAddress):
+        return {"host": address.host, "port": address.port}
+    return {"path": address.path}
+
+
+def pages_of(rows: Iterator[say.Row], size: int) -> Iterator[list[say.Row]]:
+    page: list[say.Row] = []
+    for row in rows:
+        page.append(row)
+        if len(page) == size:
+            yield page
+            page = []
+    yield page
+
+
+# ── code that changed on disk ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class CodeWatch:
+    """Notices that source files of imported modules have changed, for ``--reload``. Installed packages are left out."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+        self._left_out = (sys.base_prefix + os.sep, sys.prefix + os.sep, os.path.dirname(os.path.dirname(__file__)))
+
+    def look(self) -> list[str]:
+        """Return the files that changed since the last look; modules imported since then are only noted."""
+        changed = []
+        for module in list(sys.modules.values()):
+            path = getattr(module, "__file__", None)
+            if not isinstance(path, str) or path.startswith(self._left_out):
+                continue
+            try:
+                stamp = os.stat(path).st_mtime_ns
+            except OSError:
+                stamp = -1
+            if self._seen.setdefault(path, stamp) != stamp:
+                self._seen[path] = stamp
+                changed.append(path)
+        return changed
+
+
+# ── the process ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def work(assignment: Assignment) -> NoReturn:
+    """Be the worker, in the process that was just forked for it."""
+    status = BORN_DEAD
+    try:
+        status = _work(assignment)
+    except BaseException:
+        log.exception("%s: the worker failed", assignment.settings.name)
+    finally:
+        leave(status)
+
+
+def _work(assignment: Assignment) -> int:
+    settings, channel = assignment.settings, assignment.channel
+    assignment.ledger.join(assignment.ledger_slot)
+    try:
+        service = Service(settings, _load(settings), assignment.ledger, tls=_tls_of(settings))
+    except Exception as error:
+        channel.send(say.Failed(isinstance(error, UsageError), _sentence(error)))
+        return BORN_DEAD
+    worker = Worker(service, assignment.bounds, channel, watch_code=assignment.watch_code)
+    signal.signal(signal.SIGTERM, lambda *_: worker.drain_on_signal())
+    try:
+        model_module(settings.model).run(worker)
+    except PortsideError as error:
+        channel.send(say.Failed(isinstance(error, UsageError), str(error)))
+        return BORN_DEAD
+    return 0 if worker.stopping.is_set() else BORN_DEAD
+
+
+def _load(settings: ServiceSettings) -> Any:
+    """Return the battery. Raises: UsageError for whatever goes wrong in the user's module at its import."""
+    try:
+        return settings.load()
+    except PortsideError:
+        raise
+    except Exception as error:
+        log.exception("%s: %s cannot be loaded", settings.name, settings.what)
+        raise UsageError(f"{settings.what} cannot be loaded: {_sentence(error)}") from error
+
+
+def _tls_of(settings: ServiceSettings) -> ServerTls | None:
+    if not any(endpoint.scheme == "tls" for endpoint in settings.listen) and not settings.tls.wanted:
+        return None
+    from portside.net.tls import server_context
+
+    tls = settings.tls
+    return server_context(tls.certificates, client_ca=tls.client_ca, alpn=tls.alpn, self_signed=tls.self_signed)
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, PortsideError):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies. Source: prctl(2), PR_SET_PDEATHSIG.
+
+    It comes too late if the parent died in between, and not at all where there is no prctl: the channel's end is the
+    other way we notice, and the certain one as long as any thread of ours can run.
+    """
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    except (ImportError, OSError, AttributeError):
+        return
+    if os.getppid() != parent:
+        leave(ORPHANED)
+
+
+def leave(status: int) -> NoReturn:
+    """End this process at once, with what it has printed."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            continue
+    os._exit(status)
