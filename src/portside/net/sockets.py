@@ -26,10 +26,12 @@ from socket import (
     AI_NUMERICSERV,
     AI_PASSIVE,
     AI_V4MAPPED,
+    EAI_ADDRFAMILY,
     EAI_AGAIN,
     EAI_FAIL,
     EAI_NODATA,
     EAI_NONAME,
+    EAI_SERVICE,
     IPPROTO_TCP,
     IPPROTO_UDP,
     MSG_DONTWAIT,
@@ -92,10 +94,12 @@ __all__ = [
     "AI_NUMERICSERV",
     "AI_PASSIVE",
     "AI_V4MAPPED",
+    "EAI_ADDRFAMILY",
     "EAI_AGAIN",
     "EAI_FAIL",
     "EAI_NODATA",
     "EAI_NONAME",
+    "EAI_SERVICE",
     "IPPROTO_TCP",
     "IPPROTO_UDP",
     "MSG_DONTWAIT",
@@ -126,8 +130,10 @@ __all__ = [
     "getservbyport",
     "give_to",
     "herror",
+    "interface_index",
     "local_address",
     "open_datagram",
+    "open_netlink",
     "open_slot",
     "open_stream",
     "peer_address",
@@ -217,6 +223,14 @@ def _zone_index(zone: str) -> int:
         raise AddressNotAvailable(f"this machine has no network interface {zone!r}") from error
 
 
+def interface_index(zone: str) -> int | None:
+    """Return the number of the interface that a zone names (RFC 4007 section 11.2), or None if it is not ours."""
+    try:
+        return _zone_index(zone)
+    except (AddressNotAvailable, ValueError):
+        return None
+
+
 # ── opening and connecting, for clients ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -236,6 +250,21 @@ def _open(family: int, kind: int) -> Socket:
     except OSError as error:
         raise translate(error) from error
     sock.setblocking(False)
+    return sock
+
+
+def open_netlink(protocol: int) -> Socket:
+    """Return a blocking netlink socket that speaks ``protocol`` with this kernel. Raises: LocalError.
+
+    Source: netlink(7). Where there is no netlink, which only Linux has, the error says so.
+    """
+    if not hasattr(socket, "AF_NETLINK"):
+        raise LocalError("this system has no netlink")
+    try:
+        sock = socket.socket(socket.AF_NETLINK, SOCK_RAW, protocol)
+        sock.connect((0, 0))  # the kernel's address: nobody else's messages are taken for its answers
+    except OSError as error:
+        raise translate(error, "netlink") from error
     return sock
 
 
