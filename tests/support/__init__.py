@@ -1,0 +1,1 @@
+"""What the tests of several rooms use: real servers, real peers, certificates, deadlines."""
