@@ -132,7 +132,9 @@ def _table(version: int) -> tuple[tuple[int, int, SpecialRange], ...]:
 def special_ranges(ip: IPAddress) -> tuple[SpecialRange, ...]:
     """Return the ranges with a special meaning that hold the address, the narrowest first; most addresses have none."""
     number = int(ip)
-    return tuple(special for first, last, special in _table(ip.version) if first <= number <= last)
+    found = tuple(special for first, last, special in _table(ip.version) if first <= number <= last)
+    # :: and ::1 lie in ::/96 by their numbers only, says RFC 4291 section 2.5.5.1.
+    return found[:1] if ip.version == 6 and number <= 1 else found
 
 
 def is_handed_out(ip: IPAddress) -> bool:
