@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 FILE_PIECE_BYTES: Final = 1 << 20  # one sendfile(2) or splice(2): with 64 KiB the system calls show in the CPU time
 PIPE_BYTES: Final = 1 << 20  # the default of /proc/sys/fs/pipe-max-size, which anybody may ask for
+
+CAN_SPLICE: Final = hasattr(os, "splice")  # Linux
 
 _F_SETPIPE_SZ: Final = 1031  # fcntl(2); fcntl.F_SETPIPE_SZ has it as well, on Linux only
 
@@ -29,25 +32,50 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 class Splice:
-    """Moves bytes from a socket to a file inside the kernel, through a pipe of its own."""
+    """Moves bytes from a socket to a file inside the kernel, through a pipe of its own.
 
-    __slots__ = ("_read_end", "_source", "_target", "_write_end")
+    In two halves, because their errors are not the same people's:
+    ``take`` fails with the connection, ``put`` with the file.
+    """
+
+    __slots__ = ("_read_end", "_source", "_target", "_target_splices", "_write_end")
 
     def __init__(self, source: int, target: int) -> None:
         self._source, self._target = source, target
+        self._target_splices = True
         self._read_end, self._write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         _enlarge(self._write_end)
 
-    def move(self, limit: int) -> int:
-        """Move at most ``limit`` bytes from the source to the end of the target, without waiting for the source.
+    def take(self, limit: int) -> int:
+        """Take at most ``limit`` bytes from the socket; ``put`` must follow before the next. Returns how many.
 
-        Returns how many; 0 at the end of the source's stream. Raises: BlockingIOError when the source has nothing;
-        OSError of either side; what left the source has then reached the target up to the failing byte.
+        0 at the end of the stream. Waits as the socket does. Raises: BlockingIOError, OSError of the socket.
         """
-        moved = os.splice(self._source, self._write_end, limit, flags=os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK)
-        left = moved
-        while left:
-            left -= os.splice(self._read_end, self._target, left, flags=os.SPLICE_F_MOVE)
+        return os.splice(self._source, self._write_end, limit, flags=os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK)
+
+    def put(self, count: int) -> None:
+        """Append what was taken to the file at its position. Raises: OSError of the file; the rest is then lost."""
+        while count:
+            count -= self._splice_out(count) if self._target_splices else self._copy_out(count)
+
+    def _splice_out(self, count: int) -> int:
+        try:
+            return os.splice(self._read_end, self._target, count, flags=os.SPLICE_F_MOVE)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            self._target_splices = False  # opened with O_APPEND, or on a file system that cannot
+            return 0
+
+    def _copy_out(self, count: int) -> int:
+        data = os.read(self._read_end, count)
+        write_all(self._target, data)
+        return len(data)
+
+    def move(self, limit: int) -> int:
+        """Move at most ``limit`` bytes from the socket to the end of the file: ``take`` and ``put`` in one."""
+        moved = self.take(limit)
+        self.put(moved)
         return moved
 
     def close(self) -> None:
