@@ -32,8 +32,11 @@ from socket import (
     EAI_NODATA,
     EAI_NONAME,
     EAI_SERVICE,
+    IPPROTO_IP,
+    IPPROTO_IPV6,
     IPPROTO_TCP,
     IPPROTO_UDP,
+    IPV6_PKTINFO,
     MSG_DONTWAIT,
     MSG_PEEK,
     MSG_TRUNC,
@@ -100,8 +103,12 @@ __all__ = [
     "EAI_NODATA",
     "EAI_NONAME",
     "EAI_SERVICE",
+    "IPPROTO_IP",
+    "IPPROTO_IPV6",
     "IPPROTO_TCP",
     "IPPROTO_UDP",
+    "IPV6_PKTINFO",
+    "IP_PKTINFO",
     "MSG_DONTWAIT",
     "MSG_PEEK",
     "MSG_TRUNC",
@@ -131,6 +138,7 @@ __all__ = [
     "give_to",
     "herror",
     "interface_index",
+    "interface_names",
     "local_address",
     "open_datagram",
     "open_netlink",
@@ -231,6 +239,14 @@ def interface_index(zone: str) -> int | None:
         return None
 
 
+def interface_names() -> dict[int, str]:
+    """Return the names of this machine's network interfaces by their numbers; none where the system does not tell."""
+    try:
+        return dict(socket.if_nameindex())
+    except OSError:
+        return {}
+
+
 # ── opening and connecting, for clients ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -313,9 +329,9 @@ def prepare_datagrams(sock: Socket) -> None:
     """Have every datagram tell which of our addresses it was sent to, so that the answer can leave from there."""
     if sock.family == AF_INET6:
         # On a dual-stack socket this covers IPv4 too: the address then comes, and is given back, IPv4-mapped.
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        sock.setsockopt(IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     elif sock.family == AF_INET:
-        sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        sock.setsockopt(IPPROTO_IP, IP_PKTINFO, 1)
 
 
 # ── binding ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -434,7 +450,7 @@ def _bind_and_listen(sock: Socket, sockaddr: object, endpoint: Endpoint) -> None
     if sock.family == AF_INET6:
         # Only the unspecified address speaks for both families.
         dual = isinstance(sockaddr, tuple) and sockaddr[0] == ANY_HOST
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not dual))
+        sock.setsockopt(IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not dual))
     if sock.type == SOCK_DGRAM:
         # No SO_REUSEADDR: for UDP it would let a second server take the port unnoticed.
         prepare_datagrams(sock)
