@@ -609,9 +609,14 @@ class BlockingNetwork:
         return BlockingListener(bind(endpoint), self)
 
     async def open_datagrams(self, endpoint: Endpoint | str, *, connect: bool = False) -> BlockingDatagrams:
-        from portside.net.datagrams import BlockingDatagrams, open_datagrams
+        from portside.net.datagrams import BlockingDatagrams, bind_datagrams, connect_datagrams
 
-        return BlockingDatagrams(open_datagrams(_parsed(endpoint), connect=connect), self)
+        endpoint = _parsed(endpoint)
+        if connect:
+            sock = connect_datagrams(endpoint, await self.resolve(endpoint.host, endpoint.port))
+        else:
+            sock = bind_datagrams(endpoint)
+        return BlockingDatagrams(sock, self)
 
     async def resolve(self, host: str, port: int = 0) -> list[InternetAddress]:
         from portside.net.resolve import addresses_of
