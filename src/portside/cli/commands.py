@@ -100,7 +100,7 @@ def _options_of(command: click.Command) -> Iterator[click.Option]:
 
 def variable_of(option: click.Option) -> str:
     """Return the environment variable that sets the option: ``PORTSIDE_TLS_CA`` for ``--tls-ca``."""
-    return ENVIRONMENT_PREFIX + str(option.name).upper()
+    return ENVIRONMENT_PREFIX + max(option.opts, key=len).lstrip("-").upper().replace("-", "_")
 
 
 def refuse_unknown_variables(command: click.Command) -> None:

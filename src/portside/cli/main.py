@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from portside.errors import PortsideError
+
+if TYPE_CHECKING:
+    import click
 
 
 def version() -> str:
@@ -63,11 +67,17 @@ def _answer(arguments: list[str]) -> int:
     return result if isinstance(result, int) else exit_status.OK
 
 
-def _sentence_of(error: object) -> str:
+def _sentence_of(error: click.ClickException) -> str:
     """Return what click found wrong, with the command it was said to and where to read on."""
+    import click
+
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "portside"
-    sentence = error.format_message()  # type: ignore[attr-defined]
+    if isinstance(error, click.NoSuchOption):
+        near = f"; did you mean {error.possibilities[0]}?" if error.possibilities else ""
+        sentence = f"there is no option {error.option_name!r}{near}"
+    else:
+        sentence = error.format_message().removesuffix(".")
     return f"{path}: {sentence[:1].lower()}{sentence[1:]}\ntry: {path} --help"
 
 

@@ -44,19 +44,14 @@ class HandlerFinder:
         from portside.protocols import catalogue
 
         spec = catalogue.describe(name)
-        options = {option.name: option for option in spec.options}
-
-        def check(argument: str, value: object) -> object:
-            return catalogue.convert(spec, options[argument], value)
-
         return Found(
             name=name,
             what=name,
             load=partial(_load_battery, name),
             port=spec.port,
             datagrams=spec.datagram,
-            arguments=tuple(options),
-            check=check,
+            arguments=tuple(option.name for option in spec.options),
+            check=lambda argument, value: catalogue.check_arguments(spec, {argument: value})[argument],
         )
 
 
@@ -75,8 +70,11 @@ def _guess(target: str) -> str:
 
 def _load_battery(name: str, arguments: Mapping[str, object], streams: bool, datagrams: bool) -> Battery:
     from portside.protocols import catalogue
+    from portside.serve import running
 
-    return catalogue.load(name, arguments)
+    given: dict[str, object] = {"services": running.services}
+    wanted = {key: value for key, value in given.items() if key in catalogue.describe(name).given}
+    return catalogue.load(name, {**arguments, **wanted})
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import IO, Any, Final, Literal
 
 from portside.address import Endpoint, InternetAddress, UnixAddress
+from portside.observe import text as _text
 
 Row = Mapping[str, object]
 
@@ -30,6 +31,8 @@ _STYLE_CODES: Final[dict[Style, str]] = {
     "yellow": "33",
     "cyan": "36",
 }
+harmless = _text.harmless
+
 _GAP: Final = "  "
 _ABSENT: Final = "-"
 
@@ -95,24 +98,6 @@ def to_text(value: object) -> str:
         case list() | tuple():
             return ", ".join(to_text(item) for item in value) or _ABSENT
     return str(value)
-
-
-def harmless(text: str) -> str:
-    """Return the text with every character escaped that a terminal might obey or that would break the line.
-
-    Names, paths and peers' words are not ours; a control character (C0, C1, DEL), a line separator or a direction
-    override in them could rewrite what the reader sees.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_escaped(character) for character in text)
-
-
-def _escaped(character: str) -> str:
-    if character.isprintable():
-        return character
-    number = ord(character)
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 def width_of(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ def _read(path: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
         with open(path, "rb") as file:
             text = file.read().decode("utf-8")
     except FileNotFoundError:
-        raise UsageError(f"there is no file {path!r}") from None
+        raise UsageError(f"there is no file {path!r}{_hint_of_file(path)}") from None
     except OSError as error:
         raise UsageError(f"cannot read {path!r}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -81,6 +82,14 @@ def _read(path: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
         raise Mistakes([Mistake(Place("", path, line), sentence)]) from error
     except RecursionError:
         raise UsageError(f"{path!r} is nested too deeply") from None
+
+
+def _hint_of_file(path: str) -> str:
+    folder, name = os.path.split(path)
+    try:
+        return hint(name, [other for other in os.listdir(folder or ".") if other.endswith(".toml")])
+    except OSError:
+        return ""
 
 
 def _syntax_mistake(said: str, text: str) -> tuple[str, int]:

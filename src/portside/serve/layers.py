@@ -33,9 +33,9 @@ def from_command_line(options: Mapping[str, object]) -> Layer:
     """Return the layer of options as click gives them: text, a flag, a tuple where they repeat, or None."""
     layer: dict[str, list[Said]] = {}
     for name, value in options.items():
-        if value is None or value is False or value == ():
+        if value is None or value == ():
             continue
-        items = value if isinstance(value, tuple) else (value,)
+        items = value if isinstance(value, tuple) else (value,)  # False is said too: --no-reload
         layer[name] = [Said(item, Place(BY_NAME[name].option)) for item in items]
     return layer
 

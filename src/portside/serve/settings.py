@@ -243,9 +243,9 @@ class Kind:
 
 def show_duration(seconds: float) -> str:
     """Return the shortest exact way to type it: ``1d``, ``90s``, ``500ms``."""
-    for unit in ("d", "h", "m", "s"):
+    for unit, least in (("d", 1), ("h", 1), ("m", 2), ("s", 1)):  # 60s reads better than 1m
         count = seconds / _SECONDS_IN[unit]
-        if count >= 1 and count == int(count):
+        if count >= least and count == int(count):
             return f"{int(count)}{unit}"
     return f"{seconds * 1_000:g}ms" if 0 < seconds < 1 else f"{seconds:g}s"
 
@@ -273,10 +273,14 @@ def _show_rate(rate: float) -> str:
 
 
 COUNT: Final = Kind("a whole number", "N", parse_count, show=_show_count, number=True)
-DURATION: Final = Kind("a duration", "TIME", parse_duration, unit="seconds", show=show_duration, number=True)
-SIZE: Final = Kind("a size", "SIZE", parse_size, unit="bytes", show=show_size, number=True)
-RATE: Final = Kind("a rate", "RATE", parse_rate, unit="a second", show=_show_rate, number=True)
-SIZE_RATE: Final = Kind("a rate in bytes", "SIZE", parse_size_rate, unit="bytes a second", show=show_size, number=True)
+DURATION: Final = Kind(
+    "a duration", "TIME", parse_duration, unit="seconds, or 500ms 5m 1h 1d", show=show_duration, number=True
+)
+SIZE: Final = Kind("a size", "SIZE", parse_size, unit="bytes, or 64KiB 10MB", show=show_size, number=True)
+RATE: Final = Kind("a rate", "RATE", parse_rate, unit="per second", show=_show_rate, number=True)
+SIZE_RATE: Final = Kind(
+    "a rate in bytes", "SIZE", parse_size_rate, unit="bytes a second, or 64KiB 10MB", show=show_size, number=True
+)
 SWITCH: Final = Kind("on or off", "", parse_switch, show=_show_switch, switch=True)
 TEXT: Final = Kind("text", "TEXT", parse_text)
 FILE: Final = Kind("a file name", "FILE", parse_text)
@@ -364,7 +368,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "listen", ENDPOINTS, "where to listen; may be given several times", ServiceSettings, "listen",
         default_text="9000 for run, its RFC's port for a battery",
     ),
-    Setting("factory", SWITCH, "call what run= names to get the handler", HandlerSettings, "factory"),
+    Setting("factory", SWITCH, "call what HANDLER names, to get the handler", HandlerSettings, "factory"),
     Setting("model", choice("model", MODELS), "how connections share the machine", ServiceSettings, "model"),
     Setting(
         "workers", COUNT, f"processes that serve side by side, under {', '.join(MODELS_WITH_WORKERS)}",

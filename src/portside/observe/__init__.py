@@ -1,0 +1,1 @@
+"""Listeners to events: what the server tells about itself. Nothing here is on the way of a byte."""

@@ -1,0 +1,363 @@
+"""The log: one structured record for each connection, each failing handler, and each limit that turned peers away.
+
+Records go to standard error, as JSON lines for programs or aligned for people. Python's own ``logging`` ends there
+too, so that a handler's records and ours stand in one order and one form. The keys are in ``docs/reference.md``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
+
+from portside import events
+from portside.address import Address, InternetAddress
+from portside.observe.stderr import Stderr
+from portside.observe.text import harmless
+
+Record: TypeAlias = dict[str, Any]
+Form: TypeAlias = Callable[[Record], bytes]
+Later: TypeAlias = Callable[[float, Callable[[], None]], None]
+
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}  # as in logging
+SUMMARY_S: Final = 5.0  # a limit that goes on turning peers away is told this often, with how many they were
+
+
+# ── what is recorded ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class _Turned:
+    """Peers turned away at one limit of one service since it was last told."""
+
+    count: int = 0
+    peer: Address | None = None  # the last of them
+
+
+class Log:
+    """A listener to events that makes records of them, and hands those of its level to ``write``."""
+
+    def __init__(
+        self,
+        write: Callable[[bytes], object],
+        form: Form,
+        *,
+        level: str = "info",
+        later: Later | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._write = write
+        self._form = form
+        self._level = LEVELS[level]
+        self._later = later or _in_a_thread
+        self._now = now
+        self._turned: dict[tuple[str, events.Limit], _Turned] = {}
+        self._acts: dict[type, Callable[[Any], None]] = {
+            events.ConnectionClosed: self._connection_closed,
+            events.HandlerFailed: self._handler_failed,
+            events.LimitHit: self._limit_hit,
+        }
+        if self._level <= LEVELS["debug"]:
+            self._acts[events.ConnectionOpened] = self._connection_opened
+            self._acts[events.Spoke] = self._spoke
+
+    def __call__(self, event: events.Event) -> None:
+        act = self._acts.get(type(event))
+        if act is not None:
+            act(event)
+
+    def put(self, level: str, event: str, fields: Mapping[str, object]) -> None:
+        """Write a record if its level is wanted."""
+        if LEVELS[level] < self._level:
+            return
+        self._write(self._form({"time": self._now(), "level": level, "event": event, **fields}))
+
+    def _connection_closed(self, event: events.ConnectionClosed) -> None:
+        if self._level > LEVELS["info"]:
+            return
+        self.put(
+            "info",
+            "connection",
+            {
+                "service": event.service,
+                "connection": event.connection,
+                "peer": address_fields(event.peer),
+                "local": address_fields(event.local),
+                "bytes_in": event.bytes_in,
+                "bytes_out": event.bytes_out,
+                "duration_s": round(event.duration_s, 6),
+                "ended": event.reason,
+                "detail": event.detail,
+            },
+        )
+
+    def _connection_opened(self, event: events.ConnectionOpened) -> None:
+        self.put(
+            "debug",
+            "opened",
+            {
+                "service": event.service,
+                "connection": event.connection,
+                "peer": address_fields(event.peer),
+                "local": address_fields(event.local),
+            },
+        )
+
+    def _spoke(self, event: events.Spoke) -> None:
+        self.put(
+            "debug",
+            "spoke",
+            {
+                "service": event.service,
+                "connection": event.connection,
+                "direction": event.direction,
+                "words": event.words,
+                "bytes": event.size_bytes,
+            },
+        )
+
+    def _handler_failed(self, event: events.HandlerFailed) -> None:
+        self.put(
+            "error",
+            "handler_failed",
+            {
+                "service": event.service,
+                "connection": event.connection,
+                "peer": address_fields(event.peer),
+                "error": error_text(event.error),
+                "traceback": traceback_of(event.error),
+            },
+        )
+
+    def _limit_hit(self, event: events.LimitHit) -> None:
+        """Tell of the first peer at once, and of those after it in sums: a flood must not flood the log."""
+        if self._level > LEVELS["warning"]:
+            return
+        # Without a lock, which a fork could inherit closed: in a race a sum may miss one. The ledger counts exactly.
+        key = (event.service, event.limit)
+        turned = self._turned.get(key)
+        if turned is not None:
+            turned.count += 1
+            turned.peer = event.peer
+            return
+        self._turned[key] = _Turned()
+        self._tell_of_limit(key, event.peer, 1)
+        self._later(SUMMARY_S, lambda: self._sum_up(key))
+
+    def _sum_up(self, key: tuple[str, events.Limit]) -> None:
+        turned = self._turned.pop(key, None)
+        if turned is None or turned.peer is None:
+            return
+        self._turned[key] = _Turned()
+        self._tell_of_limit(key, turned.peer, turned.count)
+        self._later(SUMMARY_S, lambda: self._sum_up(key))
+
+    def _tell_of_limit(self, key: tuple[str, events.Limit], peer: Address, count: int) -> None:
+        service, limit = key
+        self.put("warning", "limit", {"service": service, "limit": limit, "peer": address_fields(peer), "count": count})
+
+    def flush(self) -> None:
+        """Tell what was only counted so far: the process ends."""
+        for key in list(self._turned):
+            turned = self._turned.pop(key, None)
+            if turned is not None and turned.peer is not None:
+                self._tell_of_limit(key, turned.peer, turned.count)
+
+
+class LogHandler(logging.Handler):
+    """Brings the records of Python's ``logging`` into the log."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            failure = record.exc_info[1] if record.exc_info else None
+            self._log.put(
+                _level_name(record.levelno),
+                "log",
+                {
+                    "logger": record.name,
+                    "message": record.getMessage(),
+                    "traceback": traceback_of(failure) if failure is not None else None,
+                },
+            )
+        except Exception:
+            self.handleError(record)
+
+
+def _level_name(number: int) -> str:
+    return next((name for name, level in reversed(LEVELS.items()) if number >= level), "debug")
+
+
+def _in_a_thread(delay_s: float, act: Callable[[], None]) -> None:
+    timer = threading.Timer(delay_s, act)
+    timer.daemon = True
+    timer.start()
+
+
+def address_fields(address: Address) -> dict[str, str | int]:
+    """Return the address as records have it."""
+    if isinstance(address, InternetAddress):
+        return {"host": address.host, "port": address.port}
+    return {"path": address.path}
+
+
+def error_text(error: BaseException) -> str:
+    """Return the kind of the error and its sentence; it is a stranger's, so even asking for that may fail."""
+    try:
+        sentence = str(error)
+    except Exception:
+        sentence = "(its text cannot be had)"
+    return f"{type(error).__name__}: {sentence}" if sentence else type(error).__name__
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return the traceback of the error and of its causes."""
+    import traceback
+
+    try:
+        return "".join(traceback.format_exception(error)).rstrip("\n")
+    except Exception:
+        return error_text(error)
+
+
+# ── forms ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def json_form() -> Form:
+    """Return the form for programs: one JSON object on one line."""
+    import msgspec
+
+    encode = msgspec.json.Encoder().encode
+
+    def form(record: Record) -> bytes:
+        try:
+            return encode(record) + b"\n"
+        except (UnicodeEncodeError, TypeError):
+            return encode(_encodable(record)) + b"\n"
+
+    return form
+
+
+def _encodable(value: Any) -> Any:
+    """Return the value with what JSON cannot say escaped: a path whose bytes are no UTF-8, an object."""
+    match value:
+        case None | bool() | int() | float() | datetime():
+            return value
+        case Mapping():
+            return {str(key): _encodable(item) for key, item in value.items()}
+    return str(value).encode("utf-8", "backslashreplace").decode()
+
+
+_COLOURS: Final = {"debug": "2", "info": "0", "warning": "33", "error": "31"}
+_ENDED_COLOURS: Final = {"done": "32", "handler": "31", "stopped": "36", "drained": "36"}
+
+
+def pretty_form(*, colours: bool) -> Form:
+    """Return the form for people: aligned columns on one line, a traceback indented below."""
+
+    def paint(text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if colours and code != "0" else text
+
+    def form(record: Record) -> bytes:
+        time = record["time"].astimezone().strftime("%H:%M:%S")
+        level = paint(f"{record['level']:<7}", _COLOURS[record["level"]])
+        line = f"{paint(time, '2')} {level} {_words_of(record, paint)}".rstrip()
+        if record.get("traceback"):
+            indented = "\n".join(f"    {harmless(part)}" for part in record["traceback"].splitlines())
+            line += "\n" + paint(indented, "2")
+        return line.encode("utf-8", "backslashreplace") + b"\n"
+
+    return form
+
+
+def _words_of(record: Record, paint: Callable[[str, str], str]) -> str:
+    if record["event"] == "log":
+        return f"{harmless(record['logger'])}: {harmless(record['message'])}"
+    who = f"{harmless(record['service']):<10} {_shown(record.get('peer')):<21}"
+    match record["event"]:
+        case "connection":
+            moved = f"{_size(record['bytes_in']):>8} in {_size(record['bytes_out']):>8} out"
+            ended = paint(record["ended"], _ENDED_COLOURS.get(record["ended"], "33"))
+            detail = f": {harmless(record['detail'])}" if record["detail"] else ""
+            return f"{who} {moved} {_span(record['duration_s']):>8}  {ended}{detail}"
+        case "opened":
+            return f"{who} connected to {_shown(record['local'])} as {record['connection']}"
+        case "spoke":
+            arrow = "←" if record["direction"] == "in" else "→"
+            return f"{harmless(record['service']):<10} {record['connection']} {arrow} {harmless(record['words'])}"
+        case "handler_failed":
+            return f"{who} the handler failed: {harmless(record['error'])}"
+    others = f", and {record['count'] - 1:,} more" if record["count"] > 1 else ""
+    return f"{who} turned away by the limit {record['limit']}{others}"
+
+
+def _shown(address: Mapping[str, Any] | None) -> str:
+    if address is None:
+        return ""
+    if "path" in address:
+        return harmless(address["path"]) or "unix"
+    host = address["host"]
+    return f"[{host}]:{address['port']}" if ":" in host else f"{host}:{address['port']}"
+
+
+def _size(count: int) -> str:
+    size, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while size >= 1_024 and len(units) > 1:
+        size /= 1_024
+        units.pop(0)
+    return f"{count} B" if units[0] == "B" else f"{size:.1f} {units[0]}"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1_000:.1f} ms"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
+
+
+# ── beginning ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_end_current: Callable[[], None] | None = None
+
+
+def start(log_format: str | None, log_level: str, stderr: Stderr | None = None) -> Callable[[], None]:
+    """Write the log to standard error from now on, instead of whatever an earlier call began. Returns what ends it.
+
+    ``log_format`` is pretty, json or None: pretty on a terminal, JSON otherwise. Processes forked later go on with it.
+    """
+    global _end_current
+    if _end_current is not None:
+        _end_current()
+    stderr = stderr or Stderr()
+    if (log_format or ("pretty" if stderr.is_terminal else "json")) == "pretty":
+        form = pretty_form(colours=stderr.is_terminal and not os.environ.get("NO_COLOR"))
+    else:
+        form = json_form()
+    log = Log(stderr.write, form, level=log_level)
+    unsubscribe = events.subscribe(log)
+    root, handler = logging.getLogger(), LogHandler(log)
+    level_before = root.level
+    root.addHandler(handler)
+    root.setLevel(LEVELS[log_level])
+
+    def end() -> None:
+        global _end_current
+        unsubscribe()
+        log.flush()
+        root.removeHandler(handler)
+        root.setLevel(level_before)
+        stderr.close()
+        _end_current = None
+
+    _end_current = end
+    return end
