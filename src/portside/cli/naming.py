@@ -18,7 +18,7 @@ from typing import Any, Final
 from portside.contracts import Battery
 from portside.errors import UsageError
 from portside.serve.config import Found
-from portside.serve.settings import hint
+from portside.serve.settings import BY_NAME, hint
 
 _TARGET: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -51,6 +51,7 @@ class HandlerFinder:
             port=spec.port,
             datagrams=spec.datagram,
             arguments=tuple(option.name for option in spec.options),
+            given=tuple(setting for setting in spec.given if setting in BY_NAME),
             check=lambda argument, value: catalogue.check_arguments(spec, {argument: value})[argument],
         )
 

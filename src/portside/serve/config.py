@@ -34,7 +34,8 @@ class Found:
     """A handler as a configuration names it, found but not loaded.
 
     ``load`` gets the arguments and whether streams and datagrams are asked for; it runs in a worker.
-    ``check`` returns one argument's value, converted. Both raise UsageError.
+    ``check`` returns one argument's value, converted. Both raise UsageError. ``given`` names the settings of its
+    service that the handler is told beside its arguments.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Found:
     streams: bool = True
     datagrams: bool = True
     arguments: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
     check: Callable[[str, object], object] = lambda name, value: value
 
 
@@ -97,10 +99,11 @@ def read_service(reader: Reader, wanted: Wanted) -> tuple[ServiceSettings, list[
     limits = {setting.field: reader.value(setting.name, layers) for setting in SETTINGS if setting.home is Limits}
     streams = any(not endpoint.is_datagram for endpoint, _ in endpoints)
     datagrams = any(endpoint.is_datagram for endpoint, _ in endpoints)
+    given = {name: reader.value(name, layers) for name in wanted.found.given}
     settings = ServiceSettings(
         name=wanted.name,
         listen=tuple(endpoint for endpoint, _ in endpoints),
-        load=partial(wanted.found.load, wanted.arguments, streams, datagrams),
+        load=partial(wanted.found.load, {**wanted.arguments, **given}, streams, datagrams),
         what=wanted.found.what,
         model=model,
         workers=workers,
