@@ -206,13 +206,14 @@ def test_a_request_that_takes_too_long_is_told_so(conversations: Conversations, 
 
 
 @pytest.mark.parametrize(
-    ("reason", "status"), [("idle", 408), ("life", 408), ("connections", 503), ("per_ip", 503), ("drained", 503)]
+    ("why", "status"),
+    [("idle for too long", 408), ("too many connections", 503), ("the server is shutting down", 503)],
 )
-def test_the_runtime_sends_visitors_away_in_http(battery: Battery, reason: str, status: int) -> None:
+def test_the_runtime_sends_visitors_away_in_http(battery: Battery, why: str, status: int) -> None:
     assert battery.refusal is not None
-    response = parse(battery.refusal(reason))
+    response = parse(battery.refusal(why))
     assert response.status == status
-    assert reason.encode() in response.read()
+    assert why.encode() in response.read()
 
 
 # ── who the visitor is ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -55,9 +55,10 @@ def whoami_battery(names: bool = True, clock: Callable[[], float] = time.time) -
         name = await _name_of(visitor) if names else None
         await visitor.write(build_answer(request, Visitor(visitor.peer, name, visitor.tls), clock()))
 
-    def refuse(reason: str) -> bytes:
-        status = 408 if reason in ("idle", "life", "timeout") else 503
-        return build_refusal(status, f"this server ends the connection: {reason}", clock())
+    def refuse(why: str) -> bytes:
+        # 408 is what browsers expect on a connection they opened and kept for later: they ask again on another.
+        status = 408 if "too long" in why else 503
+        return build_refusal(status, f"this connection is not served: {why}", clock())
 
     return Battery("whoami", stream=whoami, port=PORT, refusal=refuse)
 
