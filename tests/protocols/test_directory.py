@@ -17,7 +17,7 @@ from portside.protocols.directory.services import Service, ServiceList, parse_se
 
 if TYPE_CHECKING:
     from portside.contracts import Battery
-    from tests.protocols.conftest import Conversations
+    from support.conversations import Conversations
 
 SYSTEM = """\
 # Network services, Internet style

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from portside.protocols import small
 
 if TYPE_CHECKING:
-    from tests.protocols.conftest import Conversations
+    from support.conversations import Conversations
 
 A_MOMENT_S = datetime(2026, 11, 21, 6, 5, 9, 999_999, UTC).timestamp()
 

@@ -28,7 +28,7 @@ from portside.protocols.whoami.request import (
 
 if TYPE_CHECKING:
     from portside.contracts import Battery
-    from tests.protocols.conftest import Conversations
+    from support.conversations import Conversations
 
 NOW = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
 BROWSER = b"Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n"
