@@ -49,10 +49,11 @@ class Ready:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return this process' environment without what Portside reads, and with ``extra``."""
+    """Return this process' environment without what Portside reads, and with ``extra``; a path of it goes in front."""
+    added = dict(extra or {})
     kept = {name: value for name, value in os.environ.items() if not f"{name}=".startswith(_OURS)}
-    kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "src"), kept.get("PYTHONPATH")]))
-    return {**kept, **(extra or {})}
+    path = [added.pop("PYTHONPATH", ""), str(ROOT / "src"), kept.get("PYTHONPATH", "")]
+    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, path)), **added}
 
 
 def portside(*arguments: str, timeout_s: float = WITHIN_S, **options: Any) -> subprocess.CompletedProcess[str]:
