@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from portside.errors import LocalError, NotPermitted, TlsFailed, UsageError
-from portside.net.tls import PIECE_BYTES, TlsEngine, client_context, server_context, tls_failure
+from portside.net.tls import PIECE_BYTES, RECORD_BYTES, TlsEngine, client_context, server_context, tls_failure
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
@@ -120,6 +120,28 @@ def test_half_close_leaves_the_other_direction_open(
     assert not wire.server.truncated
     with pytest.raises(TlsFailed, match="already closed on this side"):
         wire.client.send(b"more")
+
+
+def test_nothing_behind_a_close_notify_is_kept(authority: trustme.CA, certificate: trustme.LeafCert) -> None:
+    wire = join(*contexts(authority, certificate)).shake_hands()
+    wire.carry(client_says=wire.client.close())
+    assert wire.server.receive(b"anything" * 1_000) == b""
+    assert wire.server._incoming.pending == 0
+
+
+@pytest.mark.parametrize("at", [0, 100_000, 250_000])
+def test_a_large_piece_is_good_up_to_its_damage(authority: trustme.CA, certificate: trustme.LeafCert, at: int) -> None:
+    wire = join(*contexts(authority, certificate)).shake_hands()
+    data = os.urandom(PIECE_BYTES)
+    sealed = bytearray(wire.client.send(data))
+    sealed[at + 5] ^= 1  # 5: what is behind the header of the first record
+    got = b""
+    if at >= RECORD_BYTES:
+        got = wire.server.receive(sealed)
+        assert at - 2 * RECORD_BYTES < len(got) <= at
+        assert data.startswith(got)
+    with pytest.raises(TlsFailed, match="damaged or forged"):
+        wire.server.receive(sealed)
 
 
 def test_an_end_without_close_notify_is_told_apart(authority: trustme.CA, certificate: trustme.LeafCert) -> None:

@@ -22,6 +22,11 @@ PIECE_BYTES: Final = (
 )
 
 
+# What is in OpenSSL's hands at a time: its buffers grow with it and never shrink, so a connection that once carried
+# 256 KiB in one go would keep 400 KiB for its life.
+SLICE_BYTES: Final = 4 * RECORD_BYTES
+
+
 # ── what went wrong ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 _NOT_TLS: Final = "the peer does not speak TLS here"
@@ -390,12 +395,25 @@ class TlsEngine:
         Raises: TlsFailed, after the plaintext in front of the fault was returned, and for good.
         """
         self._check()
+        if self.ended:  # nothing that comes behind a close_notify is looked at, or kept
+            return b""
+        if len(ciphertext) <= SLICE_BYTES:
+            return self._receive_slice(ciphertext)
+        whole = memoryview(ciphertext)
+        pieces: list[bytes] = []
+        for at in range(0, len(whole), SLICE_BYTES):
+            try:
+                pieces.append(self._receive_slice(whole[at : at + SLICE_BYTES]))
+            except TlsFailed:
+                if not any(pieces):
+                    raise
+                break
+        return b"".join(pieces)
+
+    def _receive_slice(self, ciphertext: bytes | bytearray | memoryview) -> bytes:
         self._incoming.write(ciphertext)
         if not self.done and not self.handshake():
             return b""
-        return self._readable()
-
-    def _readable(self) -> bytes:
         pieces: list[bytes] = []
         tls, incoming = self._object, self._incoming
         try:
@@ -440,10 +458,17 @@ class TlsEngine:
         if not data:
             return self._outgoing.read()  # an empty write would cost a record
         try:
-            self._object.write(data)
+            if len(data) <= SLICE_BYTES:
+                self._object.write(data)
+                return self._outgoing.read()
+            whole = memoryview(data)
+            sealed: list[bytes] = []
+            for at in range(0, len(whole), SLICE_BYTES):
+                self._object.write(whole[at : at + SLICE_BYTES])
+                sealed.append(self._outgoing.read())
+            return b"".join(sealed)
         except ssl.SSLError as error:
             raise self._failed(error) from error
-        return self._outgoing.read()
 
     def close(self) -> bytes:
         """Return the ciphertext that ends our direction, close_notify included. Receiving may go on (half-close)."""
