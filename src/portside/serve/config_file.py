@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,10 +95,10 @@ def _hint_of_file(path: str) -> str:
 
 def _syntax_mistake(said: str, text: str) -> tuple[str, int]:
     """Split tomllib's ``Invalid value (at line 3, column 5)`` into the sentence and the line."""
-    sentence, _, at = said.partition(" (at line ")
-    line = at.partition(",")[0]
-    sentence = f"not TOML: {sentence[:1].lower()}{sentence[1:]}"
-    return (sentence, int(line)) if line.isdigit() else (f"{sentence} (at the end)", text.count("\n") + 1)
+    sentence, _, at = said.rpartition(" (at ")
+    digits = re.match(r"line (\d+)", at)
+    line = int(digits[1]) if digits else text.count("\n") + 1  # "at end of document"
+    return f"not TOML: {sentence[:1].lower()}{sentence[1:]}", line
 
 
 _TOP: Final = {setting.key: setting for setting in SETTINGS if setting.scope in ("server", "both")}

@@ -117,7 +117,7 @@ _BYTES_IN: Final = {
 }
 SIZE_BYTES_MAX: Final = 2**53  # an exact float, and more than any machine has
 
-_RATE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:/\s*s)?", re.ASCII)
+_RATE: Final = re.compile(r"(\d+(?:_\d{3})*(?:\.\d+)?)\s*(?:/\s*s)?", re.ASCII)
 
 _SWITCHES: Final = {
     **dict.fromkeys(("on", "1", "true", "yes"), True),
@@ -247,7 +247,11 @@ def show_duration(seconds: float) -> str:
         count = seconds / _SECONDS_IN[unit]
         if count >= least and count == int(count):
             return f"{int(count)}{unit}"
-    return f"{seconds * 1_000:g}ms" if 0 < seconds < 1 else f"{seconds:g}s"
+    return f"{seconds * 1_000:g}ms" if 0 < seconds < 1 else f"{_decimal(seconds)}s"
+
+
+def _decimal(number: float) -> str:
+    return f"{number:.3f}".rstrip("0").rstrip(".")
 
 
 def show_size(size_bytes: float) -> str:
@@ -269,7 +273,7 @@ def _show_switch(on: bool) -> str:
 
 
 def _show_rate(rate: float) -> str:
-    return f"{rate:,g}/s"
+    return f"{rate:,.3f}".rstrip("0").rstrip(".") + "/s"
 
 
 COUNT: Final = Kind("a whole number", "N", parse_count, show=_show_count, number=True)
