@@ -407,6 +407,7 @@ class TlsEngine:
             except TlsFailed:
                 if not any(pieces):
                     raise
+            if self._failure is not None or self.ended:
                 break
         return b"".join(pieces)
 
