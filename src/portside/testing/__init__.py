@@ -1,0 +1,1 @@
+"""Tests of protocols and handlers without sockets, ports or sleeping."""
