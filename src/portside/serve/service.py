@@ -5,19 +5,31 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from portside import events
-from portside.address import Address, Endpoint
-from portside.contracts import Battery, StreamHandler
-from portside.errors import ConnectionEnded, HandlerError, LocalError, PeerError, TlsFailed
+from portside.address import Address, Endpoint, UnixAddress, from_sockaddr
+from portside.contracts import READ_BYTES, Battery, DatagramHandler, StreamHandler
+from portside.errors import (
+    ConnectionEnded,
+    HandlerError,
+    LocalError,
+    OutOfDescriptors,
+    PeerError,
+    PortsideError,
+    TlsFailed,
+)
 from portside.events import EndReason, Limit
+from portside.net.datagrams import UdpMessage, is_modest
 from portside.net.drive import drive
 from portside.net.plain import PlainStream, call_plain, is_plain
+from portside.net.sockets import SHUT_WR, Bound, Socket
 from portside.net.stream import Stream
 from portside.serve.ledger import TALLY_NAMES, Ledger, LocalLedger
 from portside.serve.limits import PLAIN_REASONS, Gate, host_of, is_within
+from portside.serve.reserve import Reserve
 from portside.serve.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -70,7 +82,9 @@ class Service:
         self.gate = Gate(settings.limits, self.ledger, allow=settings.allow, deny=settings.deny, clock=clock)
         self.live: dict[str, Stream] = {}
         self._lock = threading.Lock()
-        self.places = 0  # admitted and not yet released, in this worker: connections before their handshake too
+        self.places = 0  # what keeps a drain waiting: admitted connections until their release, datagrams in work
+        self._clock = clock
+        self._reserve = Reserve()
         self.on_release: Callable[[], None] | None = None  # told when a place was given back, by a worker that drains
         limits = settings.limits
         self._line_bytes = limits.line_bytes
@@ -78,6 +92,8 @@ class Service:
         self._is_paced = self._paces != (None, None)
         self._plain = battery.stream if battery.stream is not None and is_plain(battery.stream) else None
         self._stream = _awaitable(battery.stream)
+        self._plain_message = battery.datagram if battery.datagram is not None and is_plain(battery.datagram) else None
+        self._message = _awaitable_message(battery.datagram)
 
     @property
     def handler_name(self) -> str:
@@ -108,6 +124,9 @@ class Service:
     def release(self, peer: Address) -> None:
         """Give back the place of a peer that was admitted."""
         self.gate.release(peer)
+        self._give_back()
+
+    def _give_back(self) -> None:
         with self._lock:
             self.places -= 1
         if self.on_release is not None:
@@ -142,6 +161,87 @@ class Service:
             log.exception("%s: the battery's refusal failed", self.name)
             return b""
 
+    def turn_away(self, sock: Socket, endpoint: Endpoint, limit: Limit) -> None:
+        """Close an accepted connection at once, with the battery's words where it has some and they can be said."""
+        try:
+            sock.setblocking(False)
+            if words := b"" if endpoint.scheme == "tls" else self.refusal(limit):
+                with suppress(BlockingIOError):
+                    sock.recv(READ_BYTES)  # closing with bytes unread would reset, and destroy the words on their way
+                sock.send(words)
+                sock.shutdown(SHUT_WR)
+        except OSError:
+            pass  # it is gone already
+        finally:
+            sock.close()
+
+    def shed(self, bound: Bound, error: OutOfDescriptors) -> bool:
+        """Turn away whoever waits, at once, when no descriptor is left to accept them with.
+
+        False if not even that is possible: then the caller waits a little before it accepts again.
+        """
+        accepted = self._reserve.accept_with_it(bound.socket)
+        if self._reserve.may_complain(self._clock()):
+            log.error("%s: connections are turned away: %s; raise the limit of open files", self.name, error)
+        if accepted is None:
+            return False
+        sock, sockaddr = accepted
+        self.refuse(from_sockaddr(sockaddr), "connections")
+        self.turn_away(sock, bound.endpoint, "connections")
+        self._reserve.restock()
+        return True
+
+    # ── datagrams ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def answer_guard(self) -> Callable[[UdpMessage, bytes], bool] | None:
+        """What is asked before each answer to a datagram; None with ``--amplify``."""
+        return None if self.settings.amplify else self._is_modest
+
+    def _is_modest(self, question: UdpMessage, answer: bytes) -> bool:
+        if is_modest(question, answer):
+            return True
+        self.refuse(question.peer, "amplification")
+        return False
+
+    async def answer(self, message: UdpMessage) -> None:
+        """Run the battery's handler for one admitted datagram under an event loop. Raises no Exception."""
+        self._begin()
+        error: BaseException | None = None
+        try:
+            await self._message(message)
+        except BaseException as raised:
+            error = raised
+        self._finish(message, error)
+        if error is not None and not isinstance(error, Exception | SystemExit):
+            raise error
+
+    def answer_blocking(self, message: UdpMessage, model: str | None = None) -> None:
+        """The same without a loop. Raises nothing."""
+        self._begin()
+        error: BaseException | None = None
+        try:
+            if self._plain_message is not None:
+                call_plain(self._plain_message, message)
+            else:
+                drive(self._message(message), handler=self.handler_name, model=model or self.settings.model)
+        except BaseException as raised:
+            error = raised
+        self._finish(message, error)
+
+    def _begin(self) -> None:
+        with self._lock:
+            self.places += 1
+
+    def _finish(self, message: UdpMessage, error: BaseException | None) -> None:
+        try:
+            # A peer's nonsense, or a time that ran out, costs its datagram; everything else is a bug.
+            if error is not None and not isinstance(error, PeerError | TimeoutError):
+                self.ledger.count(HANDLER_FAILED)
+                events.emit(events.HandlerFailed(self.name, "", message.peer, error))
+        finally:
+            self._give_back()
+
     # ── a connection's life ──────────────────────────────────────────────────────────────────────────────────────────
 
     def opened(self, connection: Stream) -> None:
@@ -167,22 +267,35 @@ class Service:
             if reason == "handler" and error is not None:
                 ledger.count(HANDLER_FAILED)
                 events.emit(events.HandlerFailed(self.name, connection.id, connection.peer, error))
-            if events.listening():
-                events.emit(
-                    events.ConnectionClosed(
-                        self.name,
-                        connection.id,
-                        connection.local,
-                        connection.peer,
-                        connection.bytes_in,
-                        connection.bytes_out,
-                        connection.age_s,
-                        reason,
-                        detail,
-                    )
-                )
+            self._told_closed(connection, reason, detail)
         finally:
             self.release(connection.peer)
+
+    def _told_closed(self, connection: Stream, reason: EndReason, detail: str | None) -> None:
+        if not events.listening():
+            return
+        try:
+            local = connection.local
+        except (PortsideError, OSError):
+            local = UnixAddress("")  # the socket was closed before anybody asked
+        events.emit(
+            events.ConnectionClosed(
+                self.name,
+                connection.id,
+                local,
+                connection.peer,
+                connection.bytes_in,
+                connection.bytes_out,
+                connection.age_s,
+                reason,
+                detail,
+            )
+        )
+
+    def failed_handshake(self, connection: Stream, error: BaseException) -> None:
+        """Let go of an admitted connection whose handshake failed: it never came to its handler."""
+        self._told_closed(connection, "tls", str(error))
+        self.release(connection.peer)
 
     async def converse(self, connection: Stream) -> None:
         """The whole life of an admitted connection under an event loop: opened, the handler, close, closed.
@@ -260,3 +373,14 @@ def _awaitable(handler: StreamHandler | None) -> Callable[[Stream], Coroutine[An
 
 async def _no_streams(connection: Stream) -> None:
     """The battery has no handler for streams; the configuration does not let it come to this."""
+
+
+def _awaitable_message(handler: DatagramHandler | None) -> Callable[[UdpMessage], Coroutine[Any, Any, None]]:
+    if handler is not None and not is_plain(handler):
+        return cast("Callable[[UdpMessage], Coroutine[Any, Any, None]]", handler)
+
+    async def plain(message: UdpMessage) -> None:
+        if handler is not None:
+            call_plain(handler, message)
+
+    return plain

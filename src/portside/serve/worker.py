@@ -67,7 +67,6 @@ class Worker:
     A model calls ``ready`` once it accepts, polls ``stop_fd`` beside its sockets and stops accepting when that is
     readable, and returns from ``run`` when ``drained()``. Meanwhile it has ``answer`` called whenever
     ``channel_fd`` is readable and ``tick`` every ``tick_s`` seconds: from its loop, or by ``keep_house`` in a thread.
-    Signals to the process come to ``drain`` in its main thread.
     """
 
     def __init__(
@@ -90,6 +89,9 @@ class Worker:
         self._clock = clock
         self._deadline_s: float | None = None  # when a drain cuts off what is left
         self._is_cut = False
+        self._is_told_to_go = False
+        self._released = threading.Condition()
+        service.on_release = self._note_release
         self._pages: Iterator[list[say.Row]] = iter(())
         self._code = CodeWatch() if watch_code else None
 
@@ -129,6 +131,9 @@ class Worker:
     def tick(self) -> None:
         """What is due about once a second: the sweep, the drain, files that changed."""
         self.sweeper.tick()
+        if self._is_told_to_go and self._deadline_s is None:
+            self.drain(self.service.settings.drain_s)
+            self._say(say.Leaving())
         if self._deadline_s is not None:
             self._drain_step()
         self._watch_certificates()
@@ -169,16 +174,34 @@ class Worker:
         self._deadline_s = at_s if self._deadline_s is None else min(self._deadline_s, at_s)
         self._stop_accepting()
 
-    def drain_on_signal(self) -> None:
-        """A TERM of this worker's own: go as in a stop. The supervisor replaces it, or is stopping as well."""
-        if self._deadline_s is None:
-            self.drain(self.service.settings.drain_s)
-            self._say(say.Leaving())
+    def note_signal(self) -> None:
+        """A TERM of this worker's own: at the next tick it goes as in a stop, and the supervisor replaces it.
+
+        Called by a signal handler, in the middle of anything: so it takes no lock.
+        """
+        self._is_told_to_go = True
+
+    def close_sockets(self) -> None:
+        """Let go of this process' listening sockets; the supervisor's stay as long as it wants."""
+        for bound in self.bounds:
+            bound.socket.close()
+
+    def wait_until_drained(self) -> None:
+        """Return when the last connection is over: for the main thread of models with threads."""
+        with self._released:
+            while not self.drained():
+                self._released.wait()
+
+    def _note_release(self) -> None:
+        if self.stopping.is_set():
+            with self._released:
+                self._released.notify_all()
 
     def _stop_accepting(self) -> None:
         if not self.stopping.is_set():
             self.stopping.set()
             os.eventfd_write(self.stop_fd, 1)
+            self._note_release()
 
     def _drain_step(self) -> None:
         assert self._deadline_s is not None
@@ -372,7 +395,7 @@ def _work(assignment: Assignment) -> int:
         channel.send(say.Failed(isinstance(error, UsageError), _sentence(error)))
         return BORN_DEAD
     worker = Worker(service, assignment.bounds, channel, watch_code=assignment.watch_code)
-    signal.signal(signal.SIGTERM, lambda *_: worker.drain_on_signal())
+    signal.signal(signal.SIGTERM, lambda *_: worker.note_signal())
     try:
         model_module(settings.model).run(worker)
     except PortsideError as error:

@@ -1,0 +1,68 @@
+"""Signals as bytes to read: nothing is done in the middle of anything else, and none is lost in a race with a fork."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+HEARD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+class SignalInbox:
+    """The signals that came since the last look. ``fileno`` is readable when there are any."""
+
+    def __init__(self) -> None:
+        self._read_fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        # The interpreter writes each signal's number there; a full pipe has woken us anyway.
+        self._old_wakeup_fd = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        self._old_handlers = {number: signal.signal(number, _heard) for number in HEARD}
+
+    def fileno(self) -> int:
+        return self._read_fd
+
+    def take(self) -> list[signal.Signals]:
+        """Return the signals that came, in their order, children's deaths perhaps once for several."""
+        try:
+            return [signal.Signals(number) for number in os.read(self._read_fd, 4_096)]
+        except BlockingIOError:
+            return []
+
+    def close(self) -> None:
+        """Restore what was before."""
+        signal.set_wakeup_fd(self._old_wakeup_fd)
+        for number, handler in self._old_handlers.items():
+            signal.signal(number, handler)
+        os.close(self._read_fd)
+        os.close(self._write_fd)
+
+    def forget_in_child(self) -> None:
+        """In a forked child: a worker is told by its channel; a terminal's interrupt goes to the whole group."""
+        signal.set_wakeup_fd(-1)
+        os.close(self._read_fd)
+        os.close(self._write_fd)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _heard(number: int, frame: object) -> None:
+    """The number has been written to the inbox already."""
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Hold signals back around a fork: a child that still shares the inbox would write its own into it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def let_through() -> None:
+    """In a child forked while signals were held back, once it has handlers of its own."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
