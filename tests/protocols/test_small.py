@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portside.protocols import small
-
-if TYPE_CHECKING:
-    from support.conversations import Conversations
+from support.conversations import Conversations
 
 A_MOMENT_S = datetime(2026, 11, 21, 6, 5, 9, 999_999, UTC).timestamp()
 
@@ -74,9 +71,10 @@ def test_every_chargen_line_is_72_characters_of_the_ring_and_an_end(number: int)
 @pytest.mark.parametrize("pieces", [(), (b"thrown", b"away"), (b"x",) * 9])
 def test_chargen_goes_on_until_the_visitor_leaves(conversations: Conversations, pieces: tuple[bytes, ...]) -> None:
     heard = conversations.stream(small.chargen_battery().stream, *pieces, room=300_000)
-    assert len(heard) > 300_000
+    assert len(heard) == 300_000
     lines = heard.splitlines(keepends=True)
-    assert all(line == small.build_chargen_line(number) for number, line in enumerate(lines))
+    assert len(lines) > 4_000
+    assert all(small.build_chargen_line(number).startswith(line) for number, line in enumerate(lines))
 
 
 @pytest.mark.parametrize(("asked", "answered"), [(0, 0), (1, 1), (74, 74), (511, 511), (512, 512), (9_000, 512)])

@@ -6,15 +6,16 @@ import http.client
 import io
 from datetime import UTC, datetime
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from portside.address import InternetAddress, UnixAddress
-from portside.contracts import TlsState
+from portside.contracts import Connection, TlsState
 from portside.errors import NameNotFound
+from portside.net.drive import drive
 from portside.protocols import whoami
 from portside.protocols.whoami.page import Visitor, build_page, build_text
 from portside.protocols.whoami.request import (
@@ -24,11 +25,12 @@ from portside.protocols.whoami.request import (
     RequestRefused,
     parse_field,
     parse_request_line,
+    read_request,
 )
+from support.conversations import Conversations
 
 if TYPE_CHECKING:
     from portside.contracts import Battery
-    from support.conversations import Conversations
 
 NOW = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
 BROWSER = b"Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n"
@@ -197,12 +199,34 @@ def test_a_refused_head_has_no_page_either(conversations: Conversations, battery
     assert heard.endswith(b"\r\n\r\n")
 
 
-def test_a_request_that_takes_too_long_is_told_so(conversations: Conversations, battery: Battery) -> None:
-    # Each piece comes 11 s after the one before: never idle, and never done.
-    conversations.pause_s = 11.0
-    assert conversations.stream(battery.stream, b"GET / HT", b"TP/1.0\r\n\r\n").startswith(b"HTTP/1.0 200 ")
-    heard = conversations.stream(battery.stream, *(REQUEST[i : i + 1] for i in range(len(REQUEST))))
-    assert heard.startswith(b"HTTP/1.0 408 Request Timeout\r\n")
+@pytest.mark.parametrize("said", [b"", b"GET", b"GET / HTTP/1.0\r\n", b"GET / HTTP/1.0\r\nHost: a\r\n"])
+def test_a_request_that_takes_too_long_is_told_so(conversations: Conversations, battery: Battery, said: bytes) -> None:
+    # Time stands still in this world, and whoever waits in it for a while has waited long enough.
+    assert conversations.stream(battery.stream, said, ends=False).startswith(b"HTTP/1.0 408 Request Timeout\r\n")
+
+
+class SlowVisitor:
+    """Says a line every 11 s, and notes how long it would have been waited for."""
+
+    def __init__(self, *lines: bytes) -> None:
+        self.network = self
+        self.lines = list(lines)
+        self.now = 0.0
+        self.patience_s: list[float] = []
+
+    def now_s(self) -> float:
+        return self.now
+
+    async def read_line(self, limit: int | None = None, timeout_s: float = 0.0) -> bytes | None:
+        self.patience_s.append(timeout_s)
+        self.now += 11.0
+        return self.lines.pop(0)
+
+
+def test_a_line_now_and_then_wins_no_time() -> None:
+    visitor = SlowVisitor(b"GET / HTTP/1.0", b"a: b", b"c: d", b"")
+    assert drive(read_request(cast(Connection, visitor)), handler="read_request", model="test") is not None
+    assert visitor.patience_s == [30.0, 19.0, 8.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -220,7 +244,7 @@ def test_the_runtime_sends_visitors_away_in_http(battery: Battery, why: str, sta
 
 
 def test_the_visitor_is_told_the_name_that_the_network_knows(conversations: Conversations, battery: Battery) -> None:
-    conversations.network.names["192.0.2.7"] = "laptop.example"
+    conversations.network.host_names["192.0.2.7"] = "laptop.example"
     heard = conversations.stream(battery.stream, b"GET / HTTP/1.0\r\n" + CURL + b"\r\n")
     assert heard.endswith(b"\r\n\r\nname laptop.example\naddress 192.0.2.7\nport 40123\n")
     assert b"<h1>Hello, laptop.example</h1>" in conversations.stream(battery.stream, REQUEST)
