@@ -144,7 +144,8 @@ class EventConnection(Stream):
     # ── the handler's Task ───────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self, main: Coroutine[Any, Any, None], finished: Finished, context: Context | None = None) -> None:
-        """Run the handler's coroutine on this connection, at once, until it first has to wait.
+        """Run the handler's coroutine on this connection: at once, until it first has to wait, or if another task is
+        running, when that lets go of the loop.
 
         ``finished(connection, error)`` is called when it is over, with what it raised. Nothing it raises goes further,
         except KeyboardInterrupt and SystemExit.
@@ -155,7 +156,8 @@ class EventConnection(Stream):
         self._context = copy_context() if context is None else context.copy()
         self._run = self._context.run
         self._task = asyncio.Task(cast("Coroutine[Any, Any, None]", self), loop=self._lane.loop, context=self._context)
-        self._lane.resume(self, self._send_main, None)
+        if asyncio.current_task(self._lane.loop) is None:
+            self._lane.resume(self, self._send_main, None)
 
     @property
     def task(self) -> asyncio.Task[None] | None:

@@ -38,13 +38,14 @@ WRITING: Final = 2
 class Lane:
     """The connections of one event loop, and the one among them whose handler runs right now."""
 
-    __slots__ = ("_connections", "_epoll", "_lingering", "_poll", "loop", "running")
+    __slots__ = ("_all_gone", "_connections", "_epoll", "_lingering", "_poll", "loop", "running")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.running: EventConnection | None = None
         self._connections: dict[int, EventConnection] = {}
         self._lingering: dict[EventConnection, float] = {}
+        self._all_gone: asyncio.Future[None] | None = None
         self._epoll = select.epoll()
         self._poll = self._epoll.poll
         loop.add_reader(self._epoll.fileno(), self._turn)
@@ -57,6 +58,8 @@ class Lane:
         """Drop a connection whose socket is about to be closed; closing takes it out of the epoll."""
         self._connections.pop(descriptor, None)
         self._lingering.pop(connection, None)
+        if self._all_gone is not None and not self._lingering and not self._all_gone.done():
+            self._all_gone.set_result(None)
 
     def linger(self, connection: EventConnection, for_s: float) -> bool:
         """Close the connection's socket at the latest after ``for_s`` seconds; False if it was closed at once.
@@ -70,6 +73,12 @@ class Lane:
         if len(self._lingering) == 1:
             self.loop.call_later(for_s, self._end_lingering)
         return True
+
+    async def wait_until_let_go(self, timeout_s: float) -> None:
+        """Return when no closed connection waits for its peer's end of stream any more, or after ``timeout_s``."""
+        if self._lingering:
+            self._all_gone = self.loop.create_future()
+            await asyncio.wait((self._all_gone,), timeout=timeout_s)
 
     def _end_lingering(self) -> None:
         # All linger equally long, so the first in the dict is the first to go.

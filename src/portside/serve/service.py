@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from time import monotonic
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from portside import events
@@ -297,6 +298,24 @@ class Service:
         self._told_closed(connection, "tls", str(error))
         self.release(connection.peer)
 
+    @property
+    def has_plain_handler(self) -> bool:
+        """Whether connections need a thread even under an event loop."""
+        return self._plain is not None
+
+    @property
+    def has_plain_message_handler(self) -> bool:
+        """Whether datagrams need a thread even under an event loop."""
+        return self._plain_message is not None
+
+    def handle(self, connection: Stream) -> Coroutine[Any, Any, None]:
+        """Return the handler's coroutine for the connection; whatever is wrong with the handler, it raises."""
+        try:
+            awaitable = self._stream(connection)
+        except Exception as error:
+            return _raising(error)
+        return awaitable if isinstance(awaitable, CoroutineType) else _awaiting(awaitable)
+
     async def converse(self, connection: Stream) -> None:
         """The whole life of an admitted connection under an event loop: opened, the handler, close, closed.
 
@@ -369,6 +388,14 @@ def _awaitable(handler: StreamHandler | None) -> Callable[[Stream], Coroutine[An
         call_plain(handler, PlainStream(connection))
 
     return plain
+
+
+async def _raising(error: Exception) -> None:
+    raise error
+
+
+async def _awaiting(awaitable: Awaitable[None]) -> None:
+    await awaitable
 
 
 async def _no_streams(connection: Stream) -> None:

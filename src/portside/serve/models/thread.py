@@ -30,17 +30,18 @@ def run(worker: Worker) -> None:
     worker.ready()
     for arrival in acceptor:
         if isinstance(arrival, Visit):
-            _serve_visit(worker, arrival)
+            serve_visit_in_thread(worker, arrival)
         elif isinstance(arrival, Mailbox):
             for message in waiting_messages(worker, arrival):
                 messages_left.acquire()
-                _serve_message(worker, message, messages_left.release)
+                serve_message_in_thread(worker, message, messages_left.release)
     acceptor.close()
     worker.close_sockets()
     worker.wait_until_drained()
 
 
-def _serve_visit(worker: Worker, visit: Visit) -> None:
+def serve_visit_in_thread(worker: Worker, visit: Visit) -> None:
+    """Serve an admitted connection in a thread of its own, or turn it away where there are no more."""
     service = worker.service
     if not _start(lambda: serve_visit(service, visit)):
         log.error("%s: no thread can be started: connections are turned away", service.name)
@@ -49,7 +50,9 @@ def _serve_visit(worker: Worker, visit: Visit) -> None:
         service.release(visit.peer)
 
 
-def _serve_message(worker: Worker, message: UdpMessage, done: Callable[[], object]) -> None:
+def serve_message_in_thread(worker: Worker, message: UdpMessage, done: Callable[[], object]) -> None:
+    """Answer an admitted datagram in a thread of its own, or here where there are no more; then call ``done``."""
+
     def serve() -> None:
         try:
             worker.service.answer_blocking(message)

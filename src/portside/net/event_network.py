@@ -1,0 +1,198 @@
+"""``contracts.Network`` under an event loop: connect, listen, resolve and wait without holding up anybody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from portside.address import Address, Endpoint, InternetAddress, from_sockaddr, parse_endpoint
+from portside.contracts import Network
+from portside.errors import ConnectionClosed, NameNotFound, UsageError
+from portside.net.event import EventConnection
+from portside.net.lane import Lane
+from portside.net.sockets import Bound, Socket, accept_nowait, bind, remove_path
+from portside.net.stream import Deadline
+
+if TYPE_CHECKING:
+    import ssl
+
+    from portside.net.datagrams import EventDatagrams
+
+Result = TypeVar("Result")
+
+LOOK_UPS_AT_ONCE: Final = 32  # reverse look-ups may hang for as long as a resolver likes: they get threads of their own
+
+
+class EventNetwork:
+    """The kernel's sockets under one running event loop, asyncio's own or uvloop's.
+
+    Use it inside the loop; ``close`` it (or leave its ``async with``) when the last connection is over.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.loop = asyncio.get_running_loop() if loop is None else loop
+        self.lane = Lane(self.loop)
+        self._look_ups: ThreadPoolExecutor | None = None
+
+    def adopt(self, sock: Socket, *, local: Address | None = None, peer: Address | None = None) -> EventConnection:
+        """Return the connection over a connected socket, which is its from now on."""
+        sock.setblocking(False)
+        return EventConnection(sock, self.lane, self, local=local, peer=peer)
+
+    async def connect(
+        self,
+        endpoint: Endpoint | str,
+        *,
+        timeout_s: float | None = 10.0,
+        tls: ssl.SSLContext | None = None,
+        server_name: str | None = None,
+    ) -> EventConnection:
+        from portside.net.dial import connect_event
+
+        endpoint = _parsed(endpoint)
+        deadline = Deadline(self, timeout_s)
+        connection = self.adopt(await connect_event(self.loop, endpoint, timeout_s))
+        if tls is not None or endpoint.scheme == "tls":
+            from portside.net.tls import client_context
+
+            context = tls if tls is not None else client_context()
+            try:
+                async with asyncio.timeout(deadline.left_s()):
+                    await connection.start_tls(
+                        context, server_side=False, server_name=server_name or endpoint.host or None
+                    )
+            except BaseException:
+                connection.abort()
+                raise
+        return connection
+
+    async def listen(self, endpoint: Endpoint | str) -> EventListener:
+        endpoint = _parsed(endpoint)
+        if endpoint.is_datagram:
+            raise UsageError(f"{endpoint} has no connections to listen for: use open_datagrams")
+        bounds = await self.run_blocking(bind, endpoint) if endpoint.host else bind(endpoint)
+        return EventListener(bounds, self)
+
+    async def open_datagrams(self, endpoint: Endpoint | str, *, connect: bool = False) -> EventDatagrams:
+        from portside.net.datagrams import EventDatagrams, bind_datagrams, connect_datagrams
+
+        endpoint = _parsed(endpoint)
+        if connect:
+            sock = connect_datagrams(endpoint, await self.resolve(endpoint.host, endpoint.port))
+        else:
+            sock = await self.run_blocking(bind_datagrams, endpoint)
+        return EventDatagrams(sock, self, self.loop)
+
+    async def resolve(self, host: str, port: int = 0) -> list[InternetAddress]:
+        from portside.net.resolve import addresses_of
+
+        return await self.run_blocking(addresses_of, host, port)
+
+    async def name_of(self, address: Address, timeout_s: float | None = 5.0) -> str | None:
+        from portside.net.resolve import reverse
+
+        if self._look_ups is None:
+            self._look_ups = ThreadPoolExecutor(LOOK_UPS_AT_ONCE, thread_name_prefix="portside-name-of")
+        looking = self.loop.run_in_executor(self._look_ups, reverse, address)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await looking
+        except (NameNotFound, TimeoutError):
+            return None
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def now_s(self) -> float:
+        return self.loop.time()
+
+    async def run_blocking(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        return await self.loop.run_in_executor(None, function, *arguments)
+
+    def close(self) -> None:
+        """Let go of the loop. Connections that are still open are not served any more."""
+        self.lane.close()
+        if self._look_ups is not None:
+            self._look_ups.shutdown(wait=False, cancel_futures=True)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class EventListener:
+    """``contracts.Listener`` under an event loop."""
+
+    __slots__ = ("_bounds", "_network", "_waiter")
+
+    def __init__(self, bounds: list[Bound], network: EventNetwork) -> None:
+        self._bounds = bounds
+        self._network = network
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def address(self) -> Address:
+        return self._bounds[0].address
+
+    async def accept(self, timeout_s: float | None = None) -> EventConnection:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                if not self._bounds:
+                    raise ConnectionClosed("the listener is closed")
+                for bound in self._bounds:
+                    if (accepted := accept_nowait(bound.socket)) is not None:
+                        sock, sockaddr = accepted
+                        return self._network.adopt(sock, peer=from_sockaddr(sockaddr))
+                await self._wait()
+
+    async def _wait(self) -> None:
+        loop = self._network.loop
+        waiter = self._waiter = loop.create_future()
+        descriptors = [bound.socket.fileno() for bound in self._bounds]
+        for descriptor in descriptors:
+            loop.add_reader(descriptor, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            for descriptor in descriptors if self._bounds else ():
+                loop.remove_reader(descriptor)
+
+    async def close(self) -> None:
+        bounds, self._bounds = self._bounds, []
+        for bound in bounds:
+            if self._waiter is not None:
+                self._network.loop.remove_reader(bound.socket.fileno())
+            remove_path(bound)
+            bound.socket.close()
+        if self._waiter is not None:
+            _wake(self._waiter)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _parsed(endpoint: Endpoint | str) -> Endpoint:
+    return parse_endpoint(endpoint) if isinstance(endpoint, str) else endpoint
+
+
+def _is_network(network: EventNetwork) -> Network:
+    """Let mypy check that the class keeps the contract."""
+    return network
