@@ -18,7 +18,7 @@ from pathlib import Path
 PROC = Path("/proc")
 CONGESTION_WANTED = ("cubic", "reno")
 CONGESTION_FOR_ALL = "reno"  # the one that every user may set on a socket, whatever the machine allows
-INSIDE_MARK = "PORTSIDE_BENCH_INSIDE_NAMESPACE"
+INSIDE_MARK = "ECHO_BENCH_INSIDE_NAMESPACE"
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
