@@ -6,10 +6,11 @@ The end of the stream says that the other process is gone, however it went.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from portside.address import Address, InternetAddress, UnixAddress
 from portside.errors import ConnectionLost
 from portside.net.sockets import Socket, socketpair
 
@@ -75,6 +76,12 @@ class Ended(Message):
     found: bool
 
 
+class Over(Message):
+    """A child of the fork model is done: what it counted, by the names of ``ledger.Tally``."""
+
+    tally: dict[str, int]
+
+
 # ── from the supervisor ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -100,12 +107,27 @@ class EndConnection(Message):
 
     ask: int
     id: str
+    reason: Literal["stopped", "drained"] = "stopped"
 
 
-FromWorker: TypeAlias = Ready | Failed | Leaving | Changed | Rows | Ended
+FromWorker: TypeAlias = Ready | Failed | Leaving | Changed | Rows | Ended | Over
 ToWorker: TypeAlias = Retire | Drain | ListConnections | EndConnection
 
 _encode: Final = msgspec.json.Encoder().encode
+
+
+def address_json(address: Address) -> dict[str, str | int]:
+    """Return the address as listings show it: ``host`` and ``port``, or ``path``."""
+    if isinstance(address, InternetAddress):
+        return {"host": address.host, "port": address.port}
+    return {"path": address.path}
+
+
+def address_of(shown: dict[str, str | int]) -> Address:
+    """Return the address that a listing shows."""
+    if "path" in shown:
+        return UnixAddress(str(shown["path"]))
+    return InternetAddress(str(shown["host"]), int(shown["port"]))
 
 
 class Channel:

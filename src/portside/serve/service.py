@@ -28,7 +28,7 @@ from portside.net.drive import drive
 from portside.net.plain import PlainStream, call_plain, is_plain
 from portside.net.sockets import SHUT_WR, Bound, Socket
 from portside.net.stream import Stream
-from portside.serve.ledger import TALLY_NAMES, Ledger, LocalLedger
+from portside.serve.ledger import TALLY_NAMES, Ledger, LocalLedger, Tally
 from portside.serve.limits import PLAIN_REASONS, Gate, host_of, is_within
 from portside.serve.reserve import Reserve
 from portside.serve.settings import ServiceSettings
@@ -207,7 +207,7 @@ class Service:
 
     async def answer(self, message: UdpMessage) -> None:
         """Run the battery's handler for one admitted datagram under an event loop. Raises no Exception."""
-        self._begin()
+        self.begin_message()
         error: BaseException | None = None
         try:
             await self._message(message)
@@ -219,7 +219,7 @@ class Service:
 
     def answer_blocking(self, message: UdpMessage, model: str | None = None) -> None:
         """The same without a loop. Raises nothing."""
-        self._begin()
+        self.begin_message()
         error: BaseException | None = None
         try:
             if self._plain_message is not None:
@@ -230,7 +230,8 @@ class Service:
             error = raised
         self._finish(message, error)
 
-    def _begin(self) -> None:
+    def begin_message(self) -> None:
+        """A datagram is in work: a drain waits for it."""
         with self._lock:
             self.places += 1
 
@@ -241,7 +242,28 @@ class Service:
                 self.ledger.count(HANDLER_FAILED)
                 events.emit(events.HandlerFailed(self.name, "", message.peer, error))
         finally:
-            self._give_back()
+            self.end_message()
+
+    def end_message(self) -> None:
+        """It no longer is."""
+        self._give_back()
+
+    # ── children of the fork model ───────────────────────────────────────────────────────────────────────────────────
+
+    def count_apart(self, peer: Address) -> LocalLedger:
+        """In a forked child: count into a ledger of its own, which holds the one place the worker took for it."""
+        ledger = LocalLedger()
+        ledger.take(host_of(peer), 0.0, connections=1, per_ip=1, accept_rate=1.0)
+        self.ledger = self.gate.ledger = ledger
+        self.live.clear()
+        self.places = 1
+        return ledger
+
+    def add_tally(self, tally: Tally) -> None:
+        """Add what a child has counted."""
+        for counter, name in enumerate(TALLY_NAMES):
+            if amount := getattr(tally, name):
+                self.ledger.count(counter, amount)
 
     # ── a connection's life ──────────────────────────────────────────────────────────────────────────────────────────
 

@@ -40,13 +40,24 @@ class SignalInbox:
 
     def forget_in_child(self) -> None:
         """In a forked child: a worker is told by its channel; a terminal's interrupt goes to the whole group."""
-        signal.set_wakeup_fd(-1)
         os.close(self._read_fd)
         os.close(self._write_fd)
-        for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        for number in (signal.SIGTERM, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
+        restore_defaults()
+
+
+def restore_defaults() -> None:
+    """In a forked child: hear only what is meant for it. A terminal's interrupt goes to the whole group."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def wake_through(write_fd: int) -> None:
+    """Have every signal, deaths of children among them, write a byte to the pipe."""
+    signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, _heard)
 
 
 def _heard(number: int, frame: object) -> None:

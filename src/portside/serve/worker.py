@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from portside.address import Address, InternetAddress
 from portside.errors import ConnectionLost, PortsideError, UsageError
+from portside.events import EndReason
 from portside.net.sockets import Bound
 from portside.net.stream import Stream
 from portside.serve import channel as say
@@ -40,6 +40,7 @@ BORN_DEAD: Final = 70  # exit statuses of a worker, for the supervisor's records
 ORPHANED: Final = 71
 
 SHUTDOWN_WORDS: Final = "the server is shutting down"
+OPERATOR_WORDS: Final = "closed by the operator"
 
 MODEL_MODULES: Final = {"prefork": "iterative"}  # a pool of processes that each run it
 
@@ -114,6 +115,18 @@ class Worker:
     @property
     def tick_s(self) -> float:
         return TICK_S if self._deadline_s is None else DRAIN_TICK_S
+
+    @property
+    def drain_left_s(self) -> float:
+        """The seconds until a drain cuts off what is left; the service's whole drain time before one has begun."""
+        if self._deadline_s is None:
+            return self.service.settings.drain_s
+        return max(0.0, self._deadline_s - self._clock())
+
+    def let_go_in_child(self) -> None:
+        """In a forked child: the supervisor's channel and the worker's stop are not its own."""
+        self._channel.close()
+        os.close(self.stop_fd)
 
     def drained(self) -> bool:
         """Whether accepting has stopped and every connection is over: the model may return."""
@@ -234,8 +247,9 @@ class Worker:
                     self._pages = pages_of(self.connections.rows(), say.ROWS_A_PAGE)
                 page = next(self._pages, [])
                 self._say(say.Rows(ask, page, more=len(page) == say.ROWS_A_PAGE))
-            case say.EndConnection(ask, identity):
-                found = self.connections.end(identity, self.service.goodbye("closed by the operator"))
+            case say.EndConnection(ask, identity, reason):
+                words = OPERATOR_WORDS if reason == "stopped" else SHUTDOWN_WORDS
+                found = self.connections.end(identity, words, reason)
                 self._say(say.Ended(ask, found))
 
     def _say(self, message: say.FromWorker) -> None:
@@ -269,8 +283,8 @@ class Connections:
     def rows(self) -> Iterator[say.Row]:
         raise NotImplementedError
 
-    def end(self, identity: str, farewell: bytes) -> bool:
-        """End one for the operator; False if there is none of that name."""
+    def end(self, identity: str, why: str, reason: EndReason = "stopped") -> bool:
+        """End one, as an operator asks; False if there is none of that name."""
         raise NotImplementedError
 
     def say_goodbye(self, why: str) -> None:
@@ -292,11 +306,11 @@ class LiveConnections(Connections):
         for connection in list(self._service.live.values()):
             yield row_of(connection)
 
-    def end(self, identity: str, farewell: bytes) -> bool:
+    def end(self, identity: str, why: str, reason: EndReason = "stopped") -> bool:
         connection = self._service.live.get(identity)
         if connection is None:
             return False
-        connection.end("stopped", farewell if connection.state == "reading" else b"")
+        connection.end(reason, self._service.goodbye(why) if connection.state == "reading" else b"")
         return True
 
     def say_goodbye(self, why: str) -> None:
@@ -317,8 +331,8 @@ def row_of(connection: Stream) -> say.Row:
     tls = connection.tls
     return say.Row(
         id=connection.id,
-        peer=address_json(connection.peer),
-        local=address_json(connection.local),
+        peer=say.address_json(connection.peer),
+        local=say.address_json(connection.local),
         started_at=connection.started_at.isoformat(timespec="milliseconds"),
         age_s=round(connection.age_s, 3),
         bytes_in=connection.bytes_in,
@@ -326,13 +340,6 @@ def row_of(connection: Stream) -> say.Row:
         state=connection.state,
         tls=tls.version if tls is not None else None,
     )
-
-
-def address_json(address: Address) -> dict[str, str | int]:
-    """Return the address as listings show it: ``host`` and ``port``, or ``path``."""
-    if isinstance(address, InternetAddress):
-        return {"host": address.host, "port": address.port}
-    return {"path": address.path}
 
 
 def pages_of(rows: Iterator[say.Row], size: int) -> Iterator[list[say.Row]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import select
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
@@ -48,18 +48,27 @@ class Acceptor:
     """Waits on the sockets of a worker, for one thread.
 
     Iterating gives a Visit for each connection that passed the gate, and the Mailbox of each UDP socket that has
-    messages; it ends when the worker shall stop. Other descriptors can be watched too; they are given as they are.
+    messages; it ends when the worker shall stop. Other descriptors can be ``watched`` too; they are given as they are,
+    and after each ``patience_s`` without anything else comes a None.
 
     With ``one_at_a_time`` whoever iterates is with one connection until it ends: then a proxy's header is waited for
     on the spot, so that no connection waits here while other processes are free. Without it, headers are waited for
     beside everything else.
     """
 
-    def __init__(self, worker: Worker, *, one_at_a_time: bool, watched: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        *,
+        one_at_a_time: bool,
+        watched: Sequence[int] = (),
+        patience_s: Callable[[], float] | None = None,
+    ) -> None:
         self._worker = worker
         self._service = worker.service
         self._one_at_a_time = one_at_a_time
         self._watched = frozenset(watched)
+        self._patience = patience_s
         self._waiting: dict[int, _Waiting] = {}
         service = self._service
         self._mailboxes = {
@@ -82,9 +91,12 @@ class Acceptor:
         for one in waiting.values():
             one.socket.close()
 
-    def __iter__(self) -> Iterator[Visit | Mailbox | int]:
+    def __iter__(self) -> Iterator[Visit | Mailbox | int | None]:
         while not self._worker.stopping.is_set():
-            for descriptor, _ in self._epoll.poll(self._patience_s()):
+            ready = self._epoll.poll(self._patience_s())
+            if not ready and self._patience is not None:
+                yield None
+            for descriptor, _ in ready:
                 if self._worker.stopping.is_set():
                     return
                 if descriptor in self._watched:
@@ -100,9 +112,11 @@ class Acceptor:
                 self._drop_the_silent()
 
     def _patience_s(self) -> float:
+        patience_s = -1.0 if self._patience is None else self._patience()
         if not self._waiting:
-            return -1
-        return max(0.0, min(one.deadline_s for one in self._waiting.values()) - monotonic())
+            return patience_s
+        header_s = max(0.0, min(one.deadline_s for one in self._waiting.values()) - monotonic())
+        return header_s if patience_s < 0 else min(header_s, patience_s)
 
     # ── accepting ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -192,23 +206,26 @@ class Acceptor:
 
 def serve_visit(service: Service, visit: Visit) -> None:
     """Take an admitted connection from its handshake to its end. Raises nothing."""
+    connection = connect_visit(service, visit)
+    if connection is not None:
+        service.converse_blocking(connection)
+
+
+def connect_visit(service: Service, visit: Visit) -> BlockingConnection | None:
+    """Return an admitted connection that is ready for its handler; None if it did not come to that."""
     try:
         connection = BlockingConnection(visit.socket, network=NETWORK, peer=visit.peer)
     except OSError:  # gone already, or no memory: there is nothing to close towards
         visit.socket.close()
         service.release(visit.peer)
-        return
-    if service.is_tls(visit.endpoint) and not _shake_hands(service, connection):
-        return
-    service.converse_blocking(connection)
-
-
-def _shake_hands(service: Service, connection: BlockingConnection) -> bool:
+        return None
+    if not service.is_tls(visit.endpoint):
+        return connection
     assert service.tls is not None
     try:
         connection.shake_hands(service.tls.context, timeout_s=HANDSHAKE_S)
     except (PortsideError, TimeoutError, OSError) as error:
         connection.abort()
         service.failed_handshake(connection, error)
-        return False
-    return True
+        return None
+    return connection
