@@ -22,6 +22,7 @@ def version() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    _hold_standard_descriptors()
     _make_streams_forgiving()
     try:
         status = _answer(arguments)
@@ -37,6 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+def _hold_standard_descriptors() -> None:
+    # If we were started with one of them closed, the next socket would get its number, and the log's records with it.
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+
+
 def _make_streams_forgiving() -> None:
     # Names and paths may hold what the locale's encoding lacks; an escape says more than a UnicodeEncodeError.
     for stream in (sys.stdout, sys.stderr):
@@ -46,7 +56,8 @@ def _make_streams_forgiving() -> None:
 
 def _answer(arguments: list[str]) -> int:
     if arguments == ["--version"]:  # before click is imported: scripts ask often
-        sys.stdout.write(f"portside {version()}\n")
+        if sys.stdout is not None:
+            sys.stdout.write(f"portside {version()}\n")
         return 0
 
     import click
@@ -54,10 +65,18 @@ def _answer(arguments: list[str]) -> int:
     from portside.cli import exit_status
     from portside.cli.commands import portside
 
+    if instruction := os.environ.get("_PORTSIDE_COMPLETE"):  # set by the script that bash, zsh or fish sourced
+        from click.shell_completion import shell_complete
+
+        return shell_complete(portside, {}, "portside", "_PORTSIDE_COMPLETE", instruction)
     if not arguments:
-        return _complain(portside.get_help(click.Context(portside, info_name="portside")), exit_status.USAGE)
+        context = click.Context(portside, info_name="portside", **portside.context_settings)
+        return _complain(portside.get_help(context), exit_status.USAGE)
     try:
-        result = portside.main(arguments, prog_name="portside", standalone_mode=False)
+        with portside.make_context("portside", arguments) as context:
+            result = portside.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except (click.Abort, KeyboardInterrupt):
         return exit_status.INTERRUPTED
     except click.ClickException as error:
@@ -84,7 +103,7 @@ def _sentence_of(error: click.ClickException) -> str:
 def _lines_of(error: BaseException) -> str:
     if getattr(error, "mistakes", None):  # each says itself where it is
         return str(error)
-    return f"portside: {error or 'timed out'}"
+    return f"portside: {str(error) or 'timed out'}"
 
 
 def _complain(text: str, status: int) -> int:

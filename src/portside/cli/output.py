@@ -94,7 +94,7 @@ def to_text(value: object) -> str:
         case datetime():
             return value.isoformat(sep=" ", timespec="seconds")
         case bytes():
-            return value.decode("utf-8", "backslashreplace")
+            return value.decode("utf-8", "backslashreplace") or _ABSENT
         case list() | tuple():
             return ", ".join(to_text(item) for item in value) or _ABSENT
     return str(value)

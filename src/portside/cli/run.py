@@ -10,7 +10,6 @@ import click
 
 from portside.cli.commands import known_variables
 from portside.cli.naming import HandlerFinder
-from portside.errors import UsageError
 from portside.serve.config import Configuration, configure_one
 from portside.serve.config_file import FILE_NAME, configure_file
 from portside.serve.mistakes import Mistakes
@@ -174,6 +173,7 @@ class Batteries(click.Group):
 
 @click.group(
     cls=Batteries,
+    invoke_without_command=True,
     params=setting_options(_is_for_batteries, hidden=True),
     subcommand_metavar="BATTERY [ARGS]...",
     options_metavar="",
@@ -185,6 +185,8 @@ def serve(ctx: click.Context, /, **values: Any) -> None:
 
     `portside serve BATTERY --help` shows what the battery may be told; the options may stand before or behind it.
     """
+    if ctx.invoked_subcommand is None:
+        raise click.UsageError(f"which battery? There are {', '.join(serve.list_commands(ctx))}", ctx)
     ctx.obj = settings_in(values)
 
 
@@ -215,7 +217,7 @@ def battery_command(name: str) -> click.Command:
     @click.pass_context
     def callback(ctx: click.Context, /, **values: Any) -> int:
         options = {**(ctx.obj or {}), **{key: value for key, value in settings_in(values).items() if _is_said(value)}}
-        arguments = _battery_arguments(name, positional, values)
+        arguments = _battery_arguments(ctx, positional, values)
         find = finder()
         return start(
             lambda: configure_one(
@@ -250,10 +252,10 @@ def _arguments_metavar(positional: Iterable[str]) -> str:
     return " ".join(f"[{name.upper()}]" for name in positional) or "[NAME=VALUE]..."
 
 
-def _battery_arguments(battery: str, positional: list[str], values: Mapping[str, Any]) -> dict[str, object]:
+def _battery_arguments(ctx: click.Context, positional: list[str], values: Mapping[str, Any]) -> dict[str, object]:
     """Return what the battery is told: its options, then bare values in order, then ``NAME=VALUE``.
 
-    Raises: UsageError for a value too many or said twice.
+    Raises: click.UsageError for a value too many or said twice.
     """
     found: dict[str, object] = {
         name.removeprefix(_OWN): value for name, value in values.items() if name.startswith(_OWN) and value is not None
@@ -263,10 +265,10 @@ def _battery_arguments(battery: str, positional: list[str], values: Mapping[str,
         name, equals, value = text.partition("=")
         if not (equals and name.isidentifier()):
             if not waiting:
-                raise UsageError(f"portside serve {battery}: {text!r} is one argument too many")
+                raise click.UsageError(f"{text!r} is one argument too many", ctx)
             name, value = waiting.pop(0), text
         if name in found:
-            raise UsageError(f"portside serve {battery}: {name} is said twice")
+            raise click.UsageError(f"{name} is said twice", ctx)
         found[name] = value
     return found
 
