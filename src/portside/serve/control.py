@@ -240,6 +240,13 @@ def ask(sock: Socket, request: dict[str, Any]) -> Any:
     return decoded["ok"]
 
 
+def wait_until_gone(sock: Socket) -> None:
+    """Return when the server has closed the connection: it is gone."""
+    with suppress(OSError):
+        while sock.recv(REQUEST_BYTES_MAX):
+            pass
+
+
 class ControlRefused(PortsideError):
     """The running server says why it does not do what it was asked."""
 

@@ -14,9 +14,11 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from time import monotonic
 from typing import Final, NoReturn
+
+from msgspec import structs
 
 from portside import events
 from portside.address import Address
@@ -27,7 +29,7 @@ from portside.serve import channel as say
 from portside.serve.ledger import Tally
 from portside.serve.models.accepting import Acceptor, Visit, connect_visit
 from portside.serve.models.messages import MESSAGES_AT_ONCE, waiting_messages
-from portside.serve.service import HANDLER_FAILED, LIVE_BYTES_IN, LIVE_BYTES_OUT, OPEN
+from portside.serve.service import HANDLER_FAILED, LIVE_BYTES_IN, LIVE_BYTES_OUT, OPEN, OPENED
 from portside.serve.signals import held_back, let_through, restore_defaults, wake_through
 from portside.serve.worker import BORN_DEAD, Connections, Worker, die_with_parent, leave, row_of
 
@@ -63,7 +65,8 @@ class Child:
     channel: say.Channel
     peer: Address
     is_message: bool
-    row: say.Row | None = None  # how the connection was a moment ago
+    row: say.Row | None = None  # how the connection was …
+    row_at_s: float = 0.0  # … then
     tally: Tally | None = None  # what it counted, once it is over
     is_told_to_drain: bool = False
 
@@ -139,7 +142,7 @@ class House(Connections):
         for message in messages:
             match message:
                 case say.Rows(rows=[row]):
-                    child.row = row
+                    child.row, child.row_at_s = row, monotonic()
                 case say.Over(tally):
                     child.tally = Tally(**tally)
 
@@ -167,7 +170,7 @@ class House(Connections):
         if child.tally is None:
             self._lost(child, status)
         else:
-            service.add_tally(child.tally)
+            service.add_tally(replace(child.tally, opened=0))  # counted when it was forked
         if child.is_message:
             self._messages -= 1
             service.end_message()
@@ -201,7 +204,7 @@ class House(Connections):
     def rows(self) -> Iterator[say.Row]:
         for child in self._children.values():
             if child.row is not None:
-                yield child.row
+                yield structs.replace(child.row, age_s=round(child.row.age_s + monotonic() - child.row_at_s, 3))
 
     def end(self, identity: str, why: str, reason: EndReason = "stopped") -> bool:
         for child in self._children.values():
@@ -240,6 +243,7 @@ class House(Connections):
 
         if self._fork(visit.peer, serve, acceptor, is_message=False):
             visit.socket.close()
+            self._service.ledger.count(OPENED)
             return
         self._service.refuse(visit.peer, "connections")
         self._service.turn_away(visit.socket, visit.endpoint, "connections")
