@@ -340,7 +340,7 @@ class BlockingConnection(Stream):
         self._check_open()
         self._state = "reading"
         try:
-            taken = splice.take(limit)
+            taken = self._splice_when_ready(splice, limit)
         except OSError as error:
             raise self._broken(error) from error
         finally:
@@ -351,6 +351,16 @@ class BlockingConnection(Stream):
         self.bytes_in += taken
         splice.put(taken)
         return taken
+
+    def _splice_when_ready(self, splice: Splice, limit: int) -> int:
+        while True:
+            try:
+                return splice.take(limit)
+            except BlockingIOError:
+                # A TCP socket that blocks does so in splice too; a unix socket does as the pipe does.
+                poll = select.poll()
+                poll.register(self._socket, select.POLLIN)
+                poll.poll()
 
     # ── upgrade ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -475,8 +485,7 @@ class BlockingConnection(Stream):
         A socket closed with bytes still to be read, or that come later, answers them with a reset, which may destroy
         what we sent last before the peer's program has read it (RFC 1122 section 4.2.2.13, RFC 9112 section 9.6).
         """
-        self._direct = False
-        self._failure = ConnectionClosed("the connection is closed")
+        self._fail(ConnectionClosed("the connection is closed"))
         self._state = "closing"
         if not self._is_broken and not (self.at_end and self._engine is None):
             with contextlib.suppress(OSError):

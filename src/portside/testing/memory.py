@@ -317,7 +317,8 @@ class MemoryConnection(Stream):
         except ConnectionLost:
             pass
         finally:
-            self._failure = ConnectionClosed("the connection is closed")
+            if self._failure is None:
+                self._failure = ConnectionClosed("the connection is closed")
             self._let_go()
 
     def _let_go(self) -> None:
@@ -327,7 +328,8 @@ class MemoryConnection(Stream):
 
     def abort(self) -> None:
         if self._state != "closing":
-            self._failure = ConnectionClosed("the connection was aborted")
+            if self._failure is None:
+                self._failure = ConnectionClosed("the connection was aborted")
             self._outgoing.chunks.clear()
             self._outgoing.reset()
             self._incoming.reset()

@@ -1,0 +1,67 @@
+"""Every kind of connection under the one contract: blocking, event on both loops, in memory; plain and under TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from support.certificates import Certificates
+
+pytest.register_assert_rewrite("portside.testing.contract")
+
+from portside.testing.contract import (  # noqa: E402  (after the line above, which makes its asserts speak)
+    SERVER_NAME,
+    BlockingPairs,
+    ConnectionContract,
+    EventPairs,
+    MemoryPairs,
+    Pairs,
+    TlsContexts,
+    UpgradeContract,
+)
+
+
+def uvloop_loop() -> asyncio.AbstractEventLoop:
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+KINDS: dict[str, Callable[..., Pairs]] = {
+    "blocking": BlockingPairs,
+    "blocking-unix": lambda **options: BlockingPairs("unix", **options),
+    "event-asyncio": EventPairs,
+    "event-uvloop": lambda **options: EventPairs(uvloop_loop, **options),
+    "event-client": lambda **options: EventPairs(client_on_lane=True, **options),
+    "event-unix": lambda **options: EventPairs(kind="unix", **options),
+    "memory": MemoryPairs,
+}
+
+
+@pytest.fixture(scope="module")
+def tls_contexts(certificates: Certificates) -> TlsContexts:
+    issued = certificates.issue(SERVER_NAME)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(issued.chain, issued.key)
+    return server, certificates.client_context()
+
+
+@pytest.fixture(params=list(KINDS))
+def kind(request: pytest.FixtureRequest) -> Callable[..., Pairs]:
+    return KINDS[request.param]
+
+
+class TestPlain(ConnectionContract, UpgradeContract):
+    @pytest.fixture
+    def pairs(self, kind: Callable[..., Pairs]) -> Pairs:
+        return kind()
+
+
+class TestTls(ConnectionContract):
+    @pytest.fixture
+    def pairs(self, kind: Callable[..., Pairs], tls_contexts: Any) -> Pairs:
+        return kind(tls=tls_contexts)
