@@ -76,7 +76,8 @@ class EventConnection(Stream):
         "_spare",
         "_take_max",
         "_task",
-        "_turn_ends",
+        "_turn_in_ends",
+        "_turn_out_ends",
         "_unsent",
         "_wake_task",
         "_write_lock",
@@ -118,7 +119,7 @@ class EventConnection(Stream):
         self._writer: asyncio.Future[None] | None = None  # … or to write
         self._write_lock: asyncio.Lock | None = None
         self._unsent: memoryview | None = None  # accepted for sending, not yet taken by the kernel
-        self._turn_ends = TURN_BYTES
+        self._turn_in_ends = self._turn_out_ends = TURN_BYTES
         self._task: asyncio.Task[None] | None = None
         self._outcome: BaseException | None = None
         self._yielded: object = self
@@ -216,7 +217,12 @@ class EventConnection(Stream):
 
     def _note_outcome(self, error: BaseException) -> None:
         self._outcome = error
-        self._finished(self, None if isinstance(error, StopIteration) else error)
+        try:
+            self._finished(self, None if isinstance(error, StopIteration) else error)
+        except Exception as failure:  # the conductor's bug must not end the lane's turn
+            self._lane.loop.call_exception_handler(
+                {"message": "what was to be done after a handler failed", "exception": failure}
+            )
 
     def _over(self) -> BaseException:
         """Return what ends the Task: errors of the handler have been told to ``finished`` and go no further."""
@@ -274,9 +280,18 @@ class EventConnection(Stream):
         return lane.running is self or (self._task is not None and asyncio.current_task(lane.loop) is self._task)
 
     @types.coroutine
-    def _park(self, waiting_for: int) -> Generator[Any, Any, Any]:
-        self._parked = waiting_for
-        return (yield self)
+    def _park_reading(self, limit: int) -> Generator[Any, Any, bytes]:
+        self._take_max = limit
+        self._parked = READING
+        try:
+            return cast("bytes", (yield self))
+        finally:
+            self._take_max = PIECE_BYTES
+
+    @types.coroutine
+    def _park_writing(self) -> Generator[Any, Any, None]:
+        self._parked = WRITING
+        yield self
 
     async def _wait_readable(self, timeout_s: float | None) -> None:
         if self._reader is not None:
@@ -289,7 +304,7 @@ class EventConnection(Stream):
 
     async def _wait_writable(self) -> None:
         if self._is_owner():
-            await self._park(WRITING)
+            await self._park_writing()
             return
         self._writer = self._future(None)  # the write lock lets one task in
         try:
@@ -306,7 +321,8 @@ class EventConnection(Stream):
 
     async def _end_turn(self) -> None:
         """Let the others run: a connection that never has to wait would keep the loop for itself."""
-        self._turn_ends = self.bytes_in + self.bytes_out + TURN_BYTES
+        self._turn_in_ends = self.bytes_in + TURN_BYTES
+        self._turn_out_ends = self.bytes_out + TURN_BYTES
         await _let_others_run()
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -315,17 +331,17 @@ class EventConnection(Stream):
     def __anext__(self) -> Generator[Any, Any, bytes]:
         # The hot path of every echo; the rest of the class is behind read().
         if self._direct and self._buffer is None:
-            data = self._receive_now(PIECE_BYTES) if self._readable else None
-            if data is None and self._lane.running is self:
-                self._take_max = PIECE_BYTES
+            if not self._readable and self._lane.running is self:
                 self._parked = READING
                 data = yield self
-            if data is not None:
-                if not data:
-                    self.at_end = True
-                    raise StopAsyncIteration
+                if data:
+                    self.bytes_in += len(data)
+                    return cast("bytes", data)
+                self.at_end = True
+                raise StopAsyncIteration
+            if self._readable and (data := self._receive_now(PIECE_BYTES)):
                 self.bytes_in = total = self.bytes_in + len(data)
-                if total + self.bytes_out > self._turn_ends:
+                if total > self._turn_in_ends:
                     yield from self._end_turn().__await__()
                 return data
         data = yield from self.read(PIECE_BYTES).__await__()
@@ -348,7 +364,7 @@ class EventConnection(Stream):
         self.at_end = not data
         if self._pace_in is not None:
             self._pace_in.take(len(data), self.network.now_s())
-        if self.bytes_in + self.bytes_out > self._turn_ends:
+        if self.bytes_in > self._turn_in_ends:
             await self._end_turn()
         return data
 
@@ -374,8 +390,7 @@ class EventConnection(Stream):
                 if data is not None:
                     return data
             if timeout_s is None and self._is_owner():
-                self._take_max = limit
-                return cast("bytes", await self._park(READING))
+                return await self._park_reading(limit)
             await self._wait_readable(deadline.left_s())
 
     async def _receive_sealed(self, engine: tls.TlsEngine, limit: int, timeout_s: float | None) -> bytes:
@@ -409,7 +424,7 @@ class EventConnection(Stream):
         self.bytes_out = total = self.bytes_out + sent
         if sent != len(data):
             await self._write_slowly(memoryview(data).cast("B")[sent:])
-        elif total + self.bytes_in > self._turn_ends:
+        elif total > self._turn_out_ends:
             await self._end_turn()
 
     async def _write_slowly(self, data: bytes | bytearray | memoryview) -> None:
@@ -523,7 +538,7 @@ class EventConnection(Stream):
                     break
                 sent_total += sent
                 self.bytes_out += sent
-                if self.bytes_out + self.bytes_in > self._turn_ends:
+                if self.bytes_out > self._turn_out_ends:
                     await self._end_turn()
         self._check_sent(sent_total, count)
         return sent_total
@@ -547,7 +562,7 @@ class EventConnection(Stream):
                     data = await self._pull(limit, None)
                     write_all(descriptor, data)
                     moved = len(data)
-                elif self.bytes_in + self.bytes_out > self._turn_ends:
+                elif self.bytes_in > self._turn_in_ends:
                     await self._end_turn()
                 total += moved
         return total
