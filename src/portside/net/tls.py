@@ -1,7 +1,6 @@
-"""TLS: contexts for servers and clients, what a handshake agreed on, and an engine that does TLS without any I/O.
+"""TLS contexts for servers and clients: certificates chosen by name, reloaded as a whole, refused in sentences.
 
-Nothing under TLS 1.2 is spoken. A failure is told in a sentence a person understands (``tls_failure``), because
-``[SSL: TLSV1_ALERT_UNKNOWN_CA] tlsv1 alert unknown ca (_ssl.c:1006)`` says neither who refused whom nor what to do.
+Nothing under TLS 1.2 is spoken. The engine that does TLS over them is ``net.tls_engine``; its names are here too.
 """
 
 from __future__ import annotations
@@ -9,91 +8,24 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Final, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
-from portside.contracts import TlsState
-from portside.errors import LocalError, NotPermitted, TlsFailed, UsageError
+from portside.errors import LocalError, NotPermitted, UsageError
 from portside.net.certificates import make_self_signed, names_in_pem
+from portside.net.tls_engine import PIECE_BYTES, RECORD_BYTES, TlsEngine, state_of, tls_failure
 
-RECORD_BYTES: Final = 16_384  # the longest plaintext of one record: RFC 8446 section 5.1
-PIECE_BYTES: Final = (
-    262_144  # a good piece for bulk: sixteen records a call, and the ciphertext still fits a send buffer
-)
+__all__ = [
+    "PIECE_BYTES",
+    "RECORD_BYTES",
+    "ServerTls",
+    "TlsEngine",
+    "client_context",
+    "server_context",
+    "state_of",
+    "tls_failure",
+]
 
-
-# What is in OpenSSL's hands at a time: its buffers grow with it and never shrink, so a connection that once carried
-# 256 KiB in one go would keep 400 KiB for its life.
-SLICE_BYTES: Final = 4 * RECORD_BYTES
-
-
-# ── what went wrong ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-_NOT_TLS: Final = "the peer does not speak TLS here"
-_NO_SHARED_VERSION: Final = "no TLS version in common (this side speaks TLS 1.2 and 1.3)"
-_CERTIFICATE_REFUSED: Final = "the peer refused our certificate"
-_CERTIFICATE_WANTED: Final = "the peer asks for a client certificate and got none it accepts"
-_DAMAGED: Final = "a record was damaged or forged on the way"
-_LEFT: Final = "the peer left in the middle of the handshake"
-
-# By the reason that OpenSSL gives. An ALERT in a reason is what the peer told us; the others we found out ourselves.
-_SENTENCES: Final = {
-    "WRONG_VERSION_NUMBER": _NOT_TLS,
-    "HTTP_REQUEST": "the peer speaks plain HTTP, this port speaks TLS",
-    "HTTPS_PROXY_REQUEST": "the peer speaks plain HTTP, this port speaks TLS",
-    "RECORD_LAYER_FAILURE": _NOT_TLS,
-    "PACKET_LENGTH_TOO_LONG": _NOT_TLS,
-    "UNSUPPORTED_PROTOCOL": _NO_SHARED_VERSION,
-    "NO_PROTOCOLS_AVAILABLE": _NO_SHARED_VERSION,
-    "VERSION_TOO_LOW": _NO_SHARED_VERSION,
-    "TLSV1_ALERT_PROTOCOL_VERSION": _NO_SHARED_VERSION,
-    "NO_SHARED_CIPHER": "no cipher in common",
-    "NO_SHARED_GROUP": "no key exchange group in common",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the peer found nothing in common, or misses a client certificate",
-    "SSL/TLS_ALERT_HANDSHAKE_FAILURE": "the peer found nothing in common, or misses a client certificate",
-    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the client showed no certificate, and this service asks for one",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": _CERTIFICATE_WANTED,
-    "TLSV1_ALERT_UNKNOWN_CA": f"{_CERTIFICATE_REFUSED}: it does not know who signed it",
-    "SSLV3_ALERT_BAD_CERTIFICATE": f"{_CERTIFICATE_REFUSED}: it calls it bad",
-    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": f"{_CERTIFICATE_REFUSED}: it does not trust it",
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED": f"{_CERTIFICATE_REFUSED}: it has expired",
-    "SSLV3_ALERT_CERTIFICATE_REVOKED": f"{_CERTIFICATE_REFUSED}: it has been revoked",
-    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": f"{_CERTIFICATE_REFUSED}: it is not of a kind the peer accepts",
-    "TLSV1_ALERT_ACCESS_DENIED": "the peer denies us access",
-    "TLSV1_UNRECOGNIZED_NAME": "the peer serves no such name",
-    "TLSV1_ALERT_DECRYPT_ERROR": "the peer could not verify a signature of ours",
-    "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": "no application protocol (ALPN) in common",
-    "TLSV1_ALERT_INTERNAL_ERROR": "the peer failed inside",
-    "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": _DAMAGED,
-    "SSLV3_ALERT_BAD_RECORD_MAC": _DAMAGED,
-    "UNEXPECTED_EOF_WHILE_READING": _LEFT,
-    "PROTOCOL_IS_SHUTDOWN": "TLS was already closed on this side",
-}
-
-
-def tls_failure(error: ssl.SSLError, server_name: str | None = None) -> TlsFailed:
-    """Return what an error of the ssl module means, for people; the error itself becomes its cause."""
-    failure = TlsFailed(f"TLS failed: {_sentence(error, server_name)}")
-    failure.__cause__ = error
-    return failure
-
-
-def _sentence(error: ssl.SSLError, server_name: str | None) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        whose = f"the certificate of {server_name}" if server_name else "the peer's certificate"
-        return f"{whose} cannot be verified: {error.verify_message.rstrip('.')}"
-    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-        return _LEFT
-    reason: str | None = getattr(error, "reason", None)  # set by the module's own code only
-    if not reason:
-        return error.strerror or str(error) or "no reason given"
-    # Since 3.2 OpenSSL writes SSL/TLS_ALERT_… where it wrote SSLV3_ALERT_….
-    reason = reason.upper().replace(" ", "_")
-    known = _SENTENCES.get(reason) or _SENTENCES.get(reason.replace("SSL/TLS_ALERT", "SSLV3_ALERT"))
-    return known or reason.lower().replace("_", " ")
-
-
-# ── what a handshake agreed on ───────────────────────────────────────────────────────────────────────────────────────
+Pair: TypeAlias = tuple[str, str]  # paths of a certificate, its chain behind it, and of its key; PEM
 
 
 class NamedSSLObject(ssl.SSLObject):
@@ -106,27 +38,6 @@ class NamedSSLSocket(ssl.SSLSocket):
     """An SSLSocket of a server that remembers the name its client asked for (SNI)."""
 
     asked_name: str | None = None
-
-
-def state_of(tls: ssl.SSLObject | ssl.SSLSocket) -> TlsState:
-    """Return what the finished handshake agreed on.
-
-    ``server_name`` is the name the client asked for, on either side; on the server's only where the context came from
-    ``server_context``. ``peer_certificate`` is None where none came, or none was verified.
-    """
-    cipher = tls.cipher()
-    return TlsState(
-        version=tls.version() or "",
-        cipher=cipher[0] if cipher else "",
-        alpn=tls.selected_alpn_protocol(),
-        server_name=getattr(tls, "asked_name", None) or tls.server_hostname,
-        peer_certificate=tls.getpeercert() or None,
-    )
-
-
-# ── contexts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-Pair: TypeAlias = tuple[str, str]  # paths of a certificate, its chain behind it, and of its key; PEM
 
 
 class ServerTls:
@@ -336,157 +247,3 @@ def _identity(path: str) -> tuple[int, ...] | None:
     except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
-# ── TLS without I/O ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class TlsEngine:
-    """One end of a TLS connection that owns no socket: ciphertext goes in and comes out as bytes.
-
-    A client begins with ``handshake()``. Then, whatever came from the network goes into ``receive``, and whatever
-    ``pending_output`` returns after any call, *also after one that raised*, goes to the network: handshake messages,
-    alerts, key updates. Memory stays in proportion to what one call was given: hand in pieces of ``PIECE_BYTES``.
-    """
-
-    __slots__ = ("_failure", "_incoming", "_object", "_outgoing", "_server_name", "done", "ended", "truncated")
-
-    def __init__(self, context: ssl.SSLContext, *, server_side: bool, server_name: str | None = None) -> None:
-        """Make the end of a server, or of a client that wants ``server_name``. Raises: UsageError for a bad name."""
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        try:
-            self._object = context.wrap_bio(
-                self._incoming,
-                self._outgoing,
-                server_side=server_side,
-                server_hostname=None if server_side else server_name,
-            )
-        except (
-            ValueError
-        ) as error:  # an empty name, a dot in front, a label that IDNA refuses, none where one is needed
-            raise UsageError(f"{server_name!r} cannot be asked for by TLS: {error}") from error
-        self._server_name = server_name
-        self._failure: str | None = None
-        self.done = False  # the handshake is over: plaintext may be sent
-        self.ended = False  # no more plaintext will come
-        self.truncated = False  # the stream ended without the peer's close_notify: its end may be an attacker's
-
-    @property
-    def state(self) -> TlsState:
-        """What the handshake agreed on; ask once it is done."""
-        return state_of(self._object)
-
-    def handshake(self) -> bool:
-        """Go on with the handshake as far as the bytes allow. Returns whether it is done. Raises: TlsFailed."""
-        self._check()
-        if not self.done:
-            try:
-                self._object.do_handshake()
-            except ssl.SSLWantReadError:
-                return False
-            except ssl.SSLError as error:
-                raise self._failed(error) from error
-            self.done = True
-        return True
-
-    def receive(self, ciphertext: bytes | bytearray | memoryview) -> bytes:
-        """Return the plaintext that became readable, perhaps none; ``ended`` is set once the peer said close_notify.
-
-        Raises: TlsFailed, after the plaintext in front of the fault was returned, and for good.
-        """
-        self._check()
-        if self.ended:  # nothing that comes behind a close_notify is looked at, or kept
-            return b""
-        if len(ciphertext) <= SLICE_BYTES:
-            return self._receive_slice(ciphertext)
-        whole = memoryview(ciphertext)
-        pieces: list[bytes] = []
-        for at in range(0, len(whole), SLICE_BYTES):
-            try:
-                pieces.append(self._receive_slice(whole[at : at + SLICE_BYTES]))
-            except TlsFailed:
-                if not any(pieces):
-                    raise
-            if self._failure is not None or self.ended:
-                break
-        return b"".join(pieces)
-
-    def _receive_slice(self, ciphertext: bytes | bytearray | memoryview) -> bytes:
-        self._incoming.write(ciphertext)
-        if not self.done and not self.handshake():
-            return b""
-        pieces: list[bytes] = []
-        tls, incoming = self._object, self._incoming
-        try:
-            # A read returns one record; a record that is not whole yet ends the loop by SSLWantReadError.
-            while incoming.pending or tls.pending():
-                piece = tls.read(RECORD_BYTES)
-                if not piece:
-                    self.ended = True
-                    break
-                pieces.append(piece)
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLZeroReturnError:  # the same close_notify, when we have said ours already
-            self.ended = True
-        except ssl.SSLError as error:
-            failure = self._failed(error)
-            if not pieces:
-                raise failure from error
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def feed_eof(self) -> None:
-        """Note that the network's stream is at its end; nothing more will be received.
-
-        Without a close_notify before it the stream is ``truncated``: whoever needs to know that all of it came must
-        treat it as a broken connection (RFC 8446 section 6.1).
-        Raises: TlsFailed when the handshake was not done.
-        """
-        self._check()
-        if not self.done:
-            raise self._failed(ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF"))
-        if not self.ended:
-            self.ended = self.truncated = True
-
-    def send(self, *chunks: bytes | bytearray | memoryview) -> bytes:
-        """Return the ciphertext that carries the chunks in order, gathered into records as large as may be.
-
-        Raises: TlsFailed, also when the handshake is not done or ``close`` was called.
-        """
-        if not self.done:
-            raise TlsFailed("TLS failed: nothing can be sent before the handshake is done")
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        if not data:
-            return self._outgoing.read()  # an empty write would cost a record
-        try:
-            if len(data) <= SLICE_BYTES:
-                self._object.write(data)
-                return self._outgoing.read()
-            whole = memoryview(data)
-            sealed: list[bytes] = []
-            for at in range(0, len(whole), SLICE_BYTES):
-                self._object.write(whole[at : at + SLICE_BYTES])
-                sealed.append(self._outgoing.read())
-            return b"".join(sealed)
-        except ssl.SSLError as error:
-            raise self._failed(error) from error
-
-    def close(self) -> bytes:
-        """Return the ciphertext that ends our direction, close_notify included. Receiving may go on (half-close)."""
-        # Want read: the peer has not said its own yet. Else the handshake is not done or has failed: no farewell.
-        with suppress(ssl.SSLError):
-            self._object.unwrap()
-        return self._outgoing.read()
-
-    def pending_output(self) -> bytes:
-        """Return the ciphertext that waits to be sent, ``b""`` where none does."""
-        return self._outgoing.read()
-
-    def _failed(self, error: ssl.SSLError) -> TlsFailed:
-        failure = tls_failure(error, self._server_name)
-        self._failure = str(failure)
-        return failure
-
-    def _check(self) -> None:
-        if self._failure is not None:
-            raise TlsFailed(self._failure)
