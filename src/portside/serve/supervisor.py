@@ -505,7 +505,8 @@ class Supervisor:
             for record in group.workers.values():
                 record.roll = None
                 record.is_leaving = True
-                _kill(record.pid)
+                if record.pid in self._workers:  # the one whose end brought us here is gone already
+                    _kill(record.pid)
         if roll.is_first:
             self._failure = error
             self.stop()
