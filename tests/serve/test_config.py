@@ -486,3 +486,10 @@ def test_where_a_worker_s_mistakes_belong(up: Callable[..., Configuration]) -> N
         "portside.toml:3: service.a.tls.self_signed",
         "portside.toml:5: service.b.serve",
     ]
+
+
+def test_reload_watches_the_file_too(up: Callable[..., Configuration]) -> None:
+    text = "[service.a]\nserve = 'echo'"
+    assert up(text).settings.watched is None
+    assert up(text, reload=True).settings.watched == ("portside.toml",)
+    assert run(reload=True).settings.watched == ()

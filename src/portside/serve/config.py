@@ -172,14 +172,16 @@ def _files(reader: Reader, name: str, layers: Sequence[Layer]) -> list[str]:
     return [path for path, _ in items]
 
 
-def read_server(reader: Reader, services: Iterable[ServiceSettings], layers: Sequence[Layer]) -> ServerSettings:
-    """Return the settings of the whole server."""
+def read_server(
+    reader: Reader, services: Iterable[ServiceSettings], layers: Sequence[Layer], sources: tuple[str, ...] = ()
+) -> ServerSettings:
+    """Return the settings of the whole server; ``sources`` are the files they were read from."""
     names = {setting.field: setting.name for setting in SETTINGS if setting.home is ServerSettings}
     values = {field: reader.value(name, layers) for field, name in names.items()}
     for name in ("user", "group"):
         if values[name] is not None and not _is_account(name, values[name]):
             reader.complain(place_of(name, layers, Place(name)), f"this machine has no {name} {values[name]!r}")
-    return ServerSettings(services=tuple(services), **values)
+    return ServerSettings(services=tuple(services), sources=sources, **values)
 
 
 def _is_account(kind: str, name: str) -> bool:

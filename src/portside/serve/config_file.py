@@ -59,7 +59,7 @@ def configure_file(
             services.append(read_service(reader, wanted))
             places |= places_of(name, wanted.layers, wanted.place)
     refuse_same_endpoints(reader, services)
-    settings = read_server(reader, [service for service, _ in services], (*over, top))
+    settings = read_server(reader, [service for service, _ in services], (*over, top), (path,))
     reader.refuse_mistakes()
     return Configuration(settings, places)
 

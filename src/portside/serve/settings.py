@@ -101,6 +101,12 @@ class ServerSettings:
     log_format: str | None = None  # None: pretty on a terminal, JSON otherwise
     log_level: str = "info"
     reload: bool = False
+    sources: tuple[str, ...] = ()  # the files all this was read from
+
+    @property
+    def watched(self) -> tuple[str, ...] | None:
+        """The files that ``--reload`` watches beside the code of the workers, or None without it."""
+        return self.sources if self.reload else None
 
 
 # ── what a value looks like when somebody types it ───────────────────────────────────────────────────────────────────

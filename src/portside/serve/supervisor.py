@@ -47,6 +47,7 @@ FORK_RETRY_S: Final = 1.0  # when the machine has no process to give
 STALE_ROLL_S: Final = 30.0  # a reload whose workers take longer gives way to the next one
 
 WorkerState: TypeAlias = Literal["starting", "ready", "retiring", "draining"]
+Watched: TypeAlias = tuple[str, ...] | None  # files to watch beside code, with --reload
 Reread: TypeAlias = Callable[[], ServerSettings]
 Told: TypeAlias = Callable[[str | None], None]  # gets None for success, or a sentence
 
@@ -199,7 +200,7 @@ class Supervisor:
 
     def _clean_up(self) -> None:
         for pid in list(self._workers):
-            _kill(pid)
+            self._kill(pid)
         self._wait_for_the_killed()
         if self._control is not None:
             self._control.close()
@@ -255,7 +256,7 @@ class Supervisor:
     # ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _spawn(
-        self, settings: ServiceSettings, slot: int, plan: listening.Plan, ledger: SharedLedger, *, watch_code: bool
+        self, settings: ServiceSettings, slot: int, plan: listening.Plan, ledger: SharedLedger, *, watched: Watched
     ) -> WorkerRecord:
         """Fork one worker. Raises: LocalError when the machine has no process, descriptor or slot to give."""
         ledger_slot = ledger.claim()
@@ -275,7 +276,7 @@ class Supervisor:
                 theirs.close()
                 raise LocalError(f"no process for another worker: {error.strerror}") from error
             if pid == 0:
-                assignment = Assignment(settings, bounds, ledger, ledger_slot, theirs, watch_code)
+                assignment = Assignment(settings, bounds, ledger, ledger_slot, theirs, watched)
                 self._become_worker(assignment, parent, ours, plan)
         theirs.close()
         record = WorkerRecord(pid, settings, slot, ours, ledger, ledger_slot, self._clock())
@@ -303,6 +304,11 @@ class Supervisor:
             work(assignment)
         finally:
             os._exit(BORN_DEAD)
+
+    def _kill(self, pid: int) -> None:
+        """Kill a worker that has not been reaped yet: its pid cannot be anybody else's."""
+        if pid in self._workers:
+            os.kill(pid, signal.SIGKILL)
 
     def _hear(self, record: WorkerRecord) -> None:
         """Read what a worker says. Its silence for ever is told by its exit."""
@@ -411,7 +417,7 @@ class Supervisor:
             return
         try:
             group.workers[slot] = self._spawn(
-                group.settings, slot, self._plan, group.ledger, watch_code=self._settings.reload
+                group.settings, slot, self._plan, group.ledger, watched=self._settings.watched
             )
         except LocalError as error:
             log.error("%s: %s; trying again", name, error)
@@ -454,7 +460,7 @@ class Supervisor:
                 model_module(service.model)
                 roll.groups[service.name] = group = self._new_group(service)
                 for slot in range(listening.slots_of(service)):
-                    record = self._spawn(service, slot, plan, group.ledger, watch_code=settings.reload)
+                    record = self._spawn(service, slot, plan, group.ledger, watched=settings.watched)
                     record.roll = roll
                     group.workers[slot] = record
                     roll.waits_for.add(record.pid)
@@ -506,7 +512,7 @@ class Supervisor:
                 record.roll = None
                 record.is_leaving = True
                 if record.pid in self._workers:  # the one whose end brought us here is gone already
-                    _kill(record.pid)
+                    self._kill(record.pid)
         if roll.is_first:
             self._failure = error
             self.stop()
@@ -537,7 +543,7 @@ class Supervisor:
     def _retire(self, record: WorkerRecord) -> None:
         if record.state == "starting":  # it has no connections yet
             record.is_leaving = True
-            _kill(record.pid)
+            self._kill(record.pid)
         elif record.state == "ready":
             record.state = "retiring"
             self._tell(record, say.Retire())
@@ -560,7 +566,7 @@ class Supervisor:
         listening.close(self._plan.all())
         for record in list(self._workers.values()):
             if record.state == "starting":
-                _kill(record.pid)
+                self._kill(record.pid)
             else:
                 drain_s = record.service.drain_s
                 record.state = "draining"
@@ -571,7 +577,7 @@ class Supervisor:
     def _kill_overdue(self, pid: int) -> None:
         if pid in self._workers:
             log.warning("worker %d did not end after its drain deadline and is killed", pid)
-            _kill(pid)
+            self._kill(pid)
 
     def _stop_if_alone(self) -> None:
         if not self._workers and self._exit_status is None:
@@ -724,8 +730,3 @@ def _how(status: int) -> str:
         return f"was killed by {signal.Signals(-status).name}"
     except ValueError:
         return f"was killed by signal {-status}"
-
-
-def _kill(pid: int) -> None:
-    """Kill a child that has not been reaped yet: its pid cannot be anybody else's."""
-    os.kill(pid, signal.SIGKILL)

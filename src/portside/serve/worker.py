@@ -59,7 +59,7 @@ class Assignment:
     ledger: SharedLedger
     ledger_slot: int
     channel: say.Channel
-    watch_code: bool = False
+    watched: tuple[str, ...] | None = None  # with --reload: files to watch beside the code that is imported
 
 
 class Worker:
@@ -76,7 +76,7 @@ class Worker:
         bounds: Sequence[Bound],
         channel: say.Channel,
         *,
-        watch_code: bool = False,
+        watched: tuple[str, ...] | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.service = service
@@ -89,12 +89,12 @@ class Worker:
         self._channel_lock = threading.Lock()
         self._clock = clock
         self._deadline_s: float | None = None  # when a drain cuts off what is left
-        self._is_cut = False
+        self._cut_at_s: float | None = None
         self._is_told_to_go = False
         self._released = threading.Condition()
         service.on_release = self._note_release
         self._pages: Iterator[list[say.Row]] = iter(())
-        self._code = CodeWatch() if watch_code else None
+        self._code = CodeWatch(watched) if watched is not None else None
 
     # ── for the model ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -169,6 +169,8 @@ class Worker:
                 due_s = min(due_s, self._clock() + self.tick_s)  # a drain that has just begun ticks faster
                 if readable.poll(max(0.0, due_s - self._clock()) * 1_000):
                     self.answer()
+                    if self.stopping.is_set():
+                        self._close_listeners()
                 if self._clock() >= due_s:
                     due_s = self._clock() + self.tick_s
                     self.tick()
@@ -199,6 +201,12 @@ class Worker:
         for bound in self.bounds:
             bound.socket.close()
 
+    def _close_listeners(self) -> None:
+        """Refuse whoever comes, also while the main thread is with a handler; a datagram may be answered still."""
+        for bound in self.bounds:
+            if not bound.endpoint.is_datagram:
+                bound.socket.close()
+
     def wait_until_drained(self) -> None:
         """Return when the last connection is over: for the main thread of models with threads."""
         with self._released:
@@ -222,15 +230,15 @@ class Worker:
         if left_s > 0:
             self.connections.say_goodbye(SHUTDOWN_WORDS)
             return
-        if not self._is_cut:
-            self._is_cut = True
+        if self._cut_at_s is None:
+            self._cut_at_s = self._clock()
             count = self.connections.cut_off()
             if count:
                 self.service.ledger.count(CUT_OFF, count)
                 log.warning(
                     "%s: the drain deadline cut off %d connection%s", self.service.name, count, "s" * (count != 1)
                 )
-        if left_s < -CUT_GRACE_S:
+        if self._clock() - self._cut_at_s > CUT_GRACE_S:
             leave(0)  # a handler that does not come back must not hold up the stop
 
     # ── the supervisor's questions ───────────────────────────────────────────────────────────────────────────────────
@@ -356,19 +364,20 @@ def pages_of(rows: Iterator[say.Row], size: int) -> Iterator[list[say.Row]]:
 
 
 class CodeWatch:
-    """Notices that source files of imported modules have changed, for ``--reload``. Installed packages are left out."""
+    """Notices for ``--reload`` that source files of imported modules have changed, or one of the files named.
 
-    def __init__(self) -> None:
+    Installed packages are left out.
+    """
+
+    def __init__(self, files: Sequence[str] = ()) -> None:
+        self._files = tuple(os.path.abspath(file) for file in files)
         self._seen: dict[str, int] = {}
         self._left_out = (sys.base_prefix + os.sep, sys.prefix + os.sep, os.path.dirname(os.path.dirname(__file__)))
 
     def look(self) -> list[str]:
         """Return the files that changed since the last look; modules imported since then are only noted."""
         changed = []
-        for module in list(sys.modules.values()):
-            path = getattr(module, "__file__", None)
-            if not isinstance(path, str) or path.startswith(self._left_out):
-                continue
+        for path in (*self._files, *self._code()):
             try:
                 stamp = os.stat(path).st_mtime_ns
             except OSError:
@@ -377,6 +386,12 @@ class CodeWatch:
                 self._seen[path] = stamp
                 changed.append(path)
         return changed
+
+    def _code(self) -> Iterator[str]:
+        for module in list(sys.modules.values()):
+            path = getattr(module, "__file__", None)
+            if isinstance(path, str) and not path.startswith(self._left_out):
+                yield path
 
 
 # ── the process ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -401,7 +416,7 @@ def _work(assignment: Assignment) -> int:
     except Exception as error:
         channel.send(say.Failed(isinstance(error, UsageError), _sentence(error)))
         return BORN_DEAD
-    worker = Worker(service, assignment.bounds, channel, watch_code=assignment.watch_code)
+    worker = Worker(service, assignment.bounds, channel, watched=assignment.watched)
     signal.signal(signal.SIGTERM, lambda *_: worker.note_signal())
     try:
         model_module(settings.model).run(worker)
