@@ -228,6 +228,12 @@ def test_a_traceback_is_indented_below_its_record() -> None:
     assert rest[-1] == "    ValueError: a bug\\x1b[2J"
 
 
+def test_a_message_of_several_lines_stays_one_record(recorded: Recorded) -> None:
+    log = recorded.log(form=pretty_form(colours=False))
+    LogHandler(log).emit(logging.LogRecord("p", logging.ERROR, __file__, 1, "two mistakes:\none\x07\ntwo", (), None))
+    assert recorded.lines[0].decode().partition(" ")[2] == "error   p: two mistakes:\n    one\\x07\n    two\n"
+
+
 def test_colours_only_when_asked_for() -> None:
     assert "\x1b[32mdone\x1b[0m" in pretty(CLOSED, colours=True)
     assert "\x1b" not in pretty(CLOSED)

@@ -260,7 +260,7 @@ _ENDED_COLOURS: Final = {"done": "32", "handler": "31", "stopped": "36", "draine
 
 
 def pretty_form(*, colours: bool) -> Form:
-    """Return the form for people: aligned columns on one line, a traceback indented below."""
+    """Return the form for people: aligned columns on one line, more lines of a message or a traceback indented."""
 
     def paint(text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if colours and code != "0" else text
@@ -279,7 +279,7 @@ def pretty_form(*, colours: bool) -> Form:
 
 def _words_of(record: Record, paint: Callable[[str, str], str]) -> str:
     if record["event"] == "log":
-        return f"{harmless(record['logger'])}: {harmless(record['message'])}"
+        return f"{harmless(record['logger'])}: " + "\n    ".join(map(harmless, record["message"].split("\n")))
     who = f"{harmless(record['service']):<10} {_shown(record.get('peer')):<21}"
     match record["event"]:
         case "connection":
