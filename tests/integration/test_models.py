@@ -153,7 +153,15 @@ def test_over_the_limit_one_is_closed_at_once(run: Run, model: str) -> None:
         with connect(server.at()) as third:
             wait_until(lambda: is_over(third), "the end of the third connection")
         assert not is_over(first)
-    wait_until(lambda: exchange(server.at(), b"again\n") == b"AGAIN\n", "a place for somebody else")
+    wait_until(lambda: is_served(server), "a place for somebody else")
+
+
+def is_served(server: Server) -> bool:
+    """Return whether a visitor has a conversation, rather than being sent away."""
+    try:
+        return exchange(server.at(), b"again\n") == b"AGAIN\n"
+    except ConnectionError:
+        return False
 
 
 @pytest.mark.parametrize("model", ["prefork", "thread", "prethread", "event"])
@@ -197,7 +205,7 @@ def test_a_stop_waits_for_a_conversation_that_ends(run: Run, model: str) -> None
         visitor.sendall(b"still there?\n")
         assert visitor.recv(100) == b"STILL THERE?\n"
     assert server.wait() == 0
-    assert [one["ended"] for one in server.records if one["event"] == "connection"] == ["done"]
+    assert {one["ended"] for one in server.records if one["event"] == "connection"} == {"done"}
 
 
 def is_refused(server: Server) -> bool:

@@ -74,11 +74,15 @@ class _EventModel:
         self._network.close()
 
     def _answer(self) -> None:
+        tick_s = self._worker.tick_s
         self._worker.answer()
+        if self._worker.tick_s < tick_s:  # a drain that has just begun ticks faster
+            self._next_tick.cancel()
+            self._tick()
         self._note_drained()
 
     def _tick(self) -> None:
-        self._loop.call_later(self._worker.tick_s, self._tick)
+        self._next_tick = self._loop.call_later(self._worker.tick_s, self._tick)
         try:
             self._worker.tick()
         except Exception:
