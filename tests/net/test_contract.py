@@ -16,12 +16,17 @@ pytest.register_assert_rewrite("portside.testing.contract")
 from portside.testing.contract import (  # noqa: E402  (after the line above, which makes its asserts speak)
     SERVER_NAME,
     BlockingPairs,
+    BlockingWorld,
     ConnectionContract,
     EventPairs,
+    EventWorld,
     MemoryPairs,
+    MemoryWorld,
+    NetworkContract,
     Pairs,
     TlsContexts,
     UpgradeContract,
+    World,
 )
 
 
@@ -65,3 +70,17 @@ class TestTls(ConnectionContract):
     @pytest.fixture
     def pairs(self, kind: Callable[..., Pairs], tls_contexts: Any) -> Pairs:
         return kind(tls=tls_contexts)
+
+
+WORLDS: dict[str, Callable[[], World]] = {
+    "blocking": BlockingWorld,
+    "event-asyncio": EventWorld,
+    "event-uvloop": lambda: EventWorld(uvloop_loop),
+    "memory": MemoryWorld,
+}
+
+
+class TestNetworks(NetworkContract):
+    @pytest.fixture(params=list(WORLDS))
+    def world(self, request: pytest.FixtureRequest) -> World:
+        return WORLDS[request.param]()

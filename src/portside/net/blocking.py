@@ -607,7 +607,7 @@ class BlockingNetwork:
                     timeout_s=deadline.left_s(),
                 )
             except BaseException:
-                await connection.close()
+                connection.abort()
                 raise
         return connection
 
