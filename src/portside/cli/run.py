@@ -106,6 +106,10 @@ def start(configure: Configure) -> int:
         return changed
 
     log.start(settings.log_format, settings.log_level)
+    if settings.user is not None or settings.group is not None:
+        from portside.cli.preload import import_everything
+
+        import_everything()
     return supervisor.run(settings, reread=reread)
 
 
