@@ -524,9 +524,12 @@ def _file_identity(path: str) -> tuple[int, int] | None:
 
 
 def remove_path(bound: Bound) -> bool:
-    """Remove the unix path that ``bind`` made, unless somebody has replaced it since. True if it was removed."""
+    """Remove the unix path that ``bind`` made, unless somebody has replaced it since. True if it was removed.
+
+    To be called before the socket is closed: only as long as it is open its inode's number is nobody else's.
+    """
     path = bound.endpoint.path
-    if bound.made_file is None or _file_identity(path) != bound.made_file:
+    if bound.made_file is None or bound.socket.fileno() < 0 or _file_identity(path) != bound.made_file:
         return False
     try:
         os.unlink(path)
@@ -720,7 +723,8 @@ def _why_not_bound(error: OSError, endpoint: Endpoint, address: Address) -> Port
         elif error.errno in _NO_SUCH_ADDRESS:
             said = AddressNotAvailable(f"{here}: this machine does not have the address {address.host}")
         elif error.errno == errno.EADDRINUSE:
-            said = AddressInUse(here, _owner_of_port(address, endpoint.is_datagram))
+            # Another port will be tried where the kernel chooses: no need to search all processes.
+            said = AddressInUse(here, _owner_of_port(address, endpoint.is_datagram) if endpoint.port else None)
         else:
             return translate(error, here)
     elif error.errno == errno.EADDRINUSE:
