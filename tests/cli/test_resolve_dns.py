@@ -239,13 +239,13 @@ def test_a_trace_tells_each_step(capsys: pytest.CaptureFixture[str], root: str) 
 def test_a_trace_reads_from_the_root_down(capsys: pytest.CaptureFixture[str], root: str) -> None:
     lines = seen(capsys, "www.example", "--trace", "--server", root)
     assert lines[0].startswith(f"the root: asked {root} for www.example. A, ")
-    assert lines[1] == "  refers to example."
-    assert lines[2].endswith("; 1 address told along")
-    assert lines[3].startswith("example.: asked ns.example. (127.0.0.2:")
-    assert lines[4] == "  www.example.  300  A  192.0.2.1"
+    assert lines[1].startswith("  refers to example.: ns.")
+    assert lines[1].endswith(" (1 address told along)")
+    assert lines[2].startswith("example.: asked ns.example. (127.0.0.2:")
+    assert lines[3] == "  www.example.  300  A  192.0.2.1"
     # For the second question the walk begins where the first one led.
-    assert lines[5].startswith("example.: asked ns.example. (127.0.0.2:")
-    assert lines[6] == "  www.example.  300  AAAA  2001:db8::1"
+    assert lines[4].startswith("example.: asked ns.example. (127.0.0.2:")
+    assert lines[5] == "  www.example.  300  AAAA  2001:db8::1"
 
 
 def test_a_trace_that_fails_shows_how_far_it_came(capsys: pytest.CaptureFixture[str], root: str) -> None:
@@ -276,4 +276,4 @@ def test_a_trace_fits_the_terminal() -> None:
     assert max(map(len, lines)) <= 80
     assert all(line.startswith("    ") for line in lines)
     assert "12 ms" in " ".join(lines)
-    assert lines[-1].endswith("no addresses told along")
+    assert " ".join(" ".join(lines).split()).endswith("name-server-8.example. (no addresses told along)")

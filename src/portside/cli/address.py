@@ -361,7 +361,8 @@ def _structure_lines(structure: Structure, columns: int) -> Iterator[str]:
     heading = (
         f"{'offset':>{OFFSET_COLUMNS}}  {'bytes':<{bytes_columns}}  {'field':<{name_columns}}  {'order':<7}  value"
     )
-    yield styled(heading[:columns].rstrip(), "dim", stream=sys.stdout)
+    # Where no column is left for the values there is none; the address above has told them.
+    yield styled(heading if len(heading) <= columns else heading.removesuffix("  value"), "dim", stream=sys.stdout)
     left = OFFSET_COLUMNS + 2 + bytes_columns + 2 + name_columns + 2 + 7 + 2
     for member in structure.fields:
         data = bytes.fromhex(member.hex)

@@ -343,17 +343,17 @@ def step_lines(step: Step, columns: int) -> Iterator[str]:
     whose = "the root" if step.zone == "." else step.zone
     asked = f"{whose}: asked {named} for {step.name} {step.type}, {step.took_s * 1_000:.0f} ms"
     yield from _wrapped(asked, margin, columns, bold=True)
-    if step.outcome != "answer":
-        yield from _wrapped(step.sentence, f"{margin}  ", columns)
+    margin += "  "
     if step.outcome == "referral":
         names = [record.data for record in step.records if record.type == "NS"]
         glue = sum(record.type != "NS" for record in step.records)
-        told = f"{', '.join(names)}; {glue or 'no'} address{'' if glue == 1 else 'es'} told along"
-        yield from _wrapped(told, f"{margin}  ", columns)
-    else:
-        for record in step.records:
-            line = f"{record.name}  {record.ttl_s}  {record.type}  {record.data}"
-            yield harmless(f"{margin}  {line}")
+        told = f"{glue or 'no'} address{'' if glue == 1 else 'es'} told along"
+        yield from _wrapped(f"{step.sentence}: {', '.join(names)} ({told})", margin, columns)
+        return
+    if step.outcome != "answer":
+        yield from _wrapped(step.sentence, margin, columns)
+    for record in step.records:
+        yield harmless(f"{margin}{record.name}  {record.ttl_s}  {record.type}  {record.data}")
 
 
 def _wrapped(text: str, margin: str, columns: int, *, bold: bool = False) -> Iterator[str]:
