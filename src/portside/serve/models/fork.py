@@ -173,7 +173,7 @@ class House(Connections):
             service.add_tally(replace(child.tally, opened=0))  # counted when it was forked
         if child.is_message:
             self._messages -= 1
-            service.end_message()
+            service.end_work()
         else:
             service.release(child.peer)
 
@@ -256,7 +256,7 @@ class House(Connections):
             self.keep()
         if self._fork(message.peer, lambda child: child.service.answer_blocking(message), acceptor, is_message=True):
             self._messages += 1
-            self._service.begin_message()
+            self._service.begin_work()
         else:
             self._service.refuse(message.peer, "datagrams")
 
@@ -305,11 +305,11 @@ class House(Connections):
             os.close(self._woken_fd)
             os.close(self._wakes_fd)
             self._worker.let_go_in_child()
-            acceptor.close()
+            acceptor.let_go_in_child()
             ledger = worker.service.count_apart(peer)
             worker.keep_house()
             serve(worker)
-            channel.send(say.Over(asdict(ledger.tally())))
+            worker.over(ledger.tally())
             leave(0)
         except BaseException:
             log.exception("%s: a child failed", self._service.name)
@@ -329,6 +329,10 @@ class ChildWorker(Worker):
         super().tick()
         for connection in list(self.service.live.values()):
             self.report(row_of(connection))
+
+    def over(self, tally: Tally) -> None:
+        """Tell the worker what the connection came to. The housekeeping thread may be telling something too."""
+        self._say(say.Over(asdict(tally)))
 
     def report(self, row: say.Row) -> None:
         """Tell the worker how the connection goes, if that has changed."""
