@@ -83,7 +83,7 @@ class Service:
         self.gate = Gate(settings.limits, self.ledger, allow=settings.allow, deny=settings.deny, clock=clock)
         self.live: dict[str, Stream] = {}
         self._lock = threading.Lock()
-        self.places = 0  # what keeps a drain waiting: admitted connections until their release, datagrams in work
+        self.places = 0  # what keeps a drain waiting: admitted connections until their release, other work
         self._clock = clock
         self._reserve = Reserve()
         self.on_release: Callable[[], None] | None = None  # told when a place was given back, by a worker that drains
@@ -207,7 +207,7 @@ class Service:
 
     async def answer(self, message: UdpMessage) -> None:
         """Run the battery's handler for one admitted datagram under an event loop. Raises no Exception."""
-        self.begin_message()
+        self.begin_work()
         error: BaseException | None = None
         try:
             await self._message(message)
@@ -219,7 +219,7 @@ class Service:
 
     def answer_blocking(self, message: UdpMessage, model: str | None = None) -> None:
         """The same without a loop. Raises nothing."""
-        self.begin_message()
+        self.begin_work()
         error: BaseException | None = None
         try:
             if self._plain_message is not None:
@@ -230,8 +230,8 @@ class Service:
             error = raised
         self._finish(message, error)
 
-    def begin_message(self) -> None:
-        """A datagram is in work: a drain waits for it."""
+    def begin_work(self) -> None:
+        """Something is in work that a drain waits for: a datagram, a connection whose PROXY header has not come."""
         with self._lock:
             self.places += 1
 
@@ -242,9 +242,9 @@ class Service:
                 self.ledger.count(HANDLER_FAILED)
                 events.emit(events.HandlerFailed(self.name, "", message.peer, error))
         finally:
-            self.end_message()
+            self.end_work()
 
-    def end_message(self) -> None:
+    def end_work(self) -> None:
         """It no longer is."""
         self._give_back()
 

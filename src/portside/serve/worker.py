@@ -128,6 +128,11 @@ class Worker:
         self._channel.close()
         os.close(self.stop_fd)
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether the server stops, and not only this worker in favour of a newer one."""
+        return self._deadline_s is not None
+
     def drained(self) -> bool:
         """Whether accepting has stopped and every connection is over: the model may return."""
         return self.stopping.is_set() and self.service.places <= 0

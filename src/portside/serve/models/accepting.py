@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import select
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
@@ -69,6 +70,7 @@ class Acceptor:
         self._one_at_a_time = one_at_a_time
         self._watched = frozenset(watched)
         self._patience = patience_s
+        self._listens = True
         self._waiting: dict[int, _Waiting] = {}
         service = self._service
         self._mailboxes = {
@@ -86,30 +88,48 @@ class Acceptor:
 
     def close(self) -> None:
         """Stop watching, and drop those whose header has not come. The sockets stay open."""
+        for one in list(self._waiting.values()):
+            self._forget(one)
+            one.socket.close()
         self._epoll.close()
-        waiting, self._waiting = self._waiting, {}
-        for one in waiting.values():
+
+    def let_go_in_child(self) -> None:
+        """In a forked child: the descriptors only; the epoll is the worker's, and unregistering would reach it."""
+        self._epoll.close()
+        for one in self._waiting.values():
             one.socket.close()
 
     def __iter__(self) -> Iterator[Visit | Mailbox | int | None]:
-        while not self._worker.stopping.is_set():
+        while self._goes_on():
             ready = self._epoll.poll(self._patience_s())
             if not ready and self._patience is not None:
                 yield None
             for descriptor, _ in ready:
-                if self._worker.stopping.is_set():
-                    return
                 if descriptor in self._watched:
                     yield descriptor
+                elif (one := self._waiting.get(descriptor)) is not None:
+                    if (visit := self._listen_to(one)) is not None:
+                        yield visit
+                elif self._worker.stopping.is_set():
+                    continue
                 elif (bound := self._bounds.get(descriptor)) is not None:
                     if (visit := self._accept(bound)) is not None:
                         yield visit
                 elif (mailbox := self._mailboxes.get(descriptor)) is not None:
                     yield mailbox
-                elif (one := self._waiting.get(descriptor)) is not None and (visit := self._listen_to(one)) is not None:
-                    yield visit
             if self._waiting:
                 self._drop_the_silent()
+
+    def _goes_on(self) -> bool:
+        """Whether there is anybody to wait for: in a reload those whose header has not come are still served."""
+        if not self._worker.stopping.is_set():
+            return True
+        if self._listens:
+            self._listens = False
+            for descriptor in (self._worker.stop_fd, *self._bounds, *self._mailboxes):
+                with suppress(OSError):  # closed by another thread, and so taken out already
+                    self._epoll.unregister(descriptor)
+        return bool(self._waiting) and not self._worker.is_draining
 
     def _patience_s(self) -> float:
         patience_s = -1.0 if self._patience is None else self._patience()
@@ -170,6 +190,7 @@ class Acceptor:
         visit = self._listen_to(one)
         if visit is None and not one.socket.fileno() < 0:
             self._waiting[one.socket.fileno()] = one
+            self._service.begin_work()
             self._epoll.register(one.socket.fileno(), select.EPOLLIN)
         return visit
 
@@ -194,6 +215,7 @@ class Acceptor:
     def _forget(self, one: _Waiting) -> None:
         if self._waiting.pop(one.socket.fileno(), None) is not None:
             self._epoll.unregister(one.socket.fileno())
+            self._service.end_work()
 
     def _drop(self, one: _Waiting, error: Exception) -> None:
         log.debug("%s: closed the connection of %s: %s", self._service.name, one.proxy, error)

@@ -58,6 +58,7 @@ class _EventModel:
         self._context: Context = copy_context()  # every handler starts from the state of affairs at listen
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
         self._messages = 0
+        self._has_stopped = False
         self._drained = loop.create_future()
 
     async def serve(self) -> None:
@@ -79,7 +80,8 @@ class _EventModel:
         if self._worker.tick_s < tick_s:  # a drain that has just begun ticks faster
             self._next_tick.cancel()
             self._tick()
-        self._note_drained()
+        if self._worker.stopping.is_set():
+            self._stop_accepting()
 
     def _tick(self) -> None:
         self._next_tick = self._loop.call_later(self._worker.tick_s, self._tick)
@@ -107,6 +109,8 @@ class _EventModel:
             self._watch(bound)
 
     def _accept(self, bound: Bound) -> None:
+        if self._worker.stopping.is_set():
+            return  # reported in the same turn as the stop: it is for the worker that comes after us
         for _ in range(ACCEPTS_MAX):
             try:
                 accepted = accept_nowait(bound.socket)
@@ -124,11 +128,15 @@ class _EventModel:
             sock, sockaddr = accepted
             peer = from_sockaddr(sockaddr)
             if self._service.is_proxy(peer):
+                self._service.begin_work()
                 self._begin(self._welcome_from_proxy(sock, peer, bound))
             else:
                 self._welcome(sock, peer, bound)
 
     def _stop_accepting(self) -> None:
+        if self._has_stopped:
+            return
+        self._has_stopped = True
         self._loop.remove_reader(self._worker.stop_fd)
         for bound in self._worker.bounds:
             self._loop.remove_reader(bound.socket.fileno())
@@ -140,6 +148,8 @@ class _EventModel:
             self._loop.call_soon_threadsafe(self._note_drained)  # a plain handler's thread may have released it
 
     def _note_drained(self) -> None:
+        if self._worker.stopping.is_set() and not self._has_stopped:
+            self._stop_accepting()  # before the loop says so: whoever is accepted now would be reset
         if self._worker.drained() and not self._drained.done():
             self._drained.set_result(None)
 
@@ -158,6 +168,15 @@ class _EventModel:
             self._start(self._network.adopt(sock, peer=peer))
 
     async def _welcome_from_proxy(self, sock: Socket, proxy: Address, bound: Bound) -> None:
+        try:
+            source = await self._take_header(sock, proxy)
+            if source is not None:
+                self._welcome(sock, source, bound)
+        finally:
+            self._service.end_work()
+
+    async def _take_header(self, sock: Socket, proxy: Address) -> Address | None:
+        """Return the real client of a connection from a trusted proxy, or close it and return None."""
         sock.setblocking(False)
         taken = bytearray()
         try:
@@ -169,8 +188,8 @@ class _EventModel:
             log.debug("%s: closed the connection of %s: %s", self._service.name, proxy, said)
             self._service.refuse(proxy, "proxy")
             sock.close()
-            return
-        self._welcome(sock, header.source or proxy, bound)
+            return None
+        return header.source or proxy
 
     async def _readable(self, sock: Socket) -> None:
         readable = self._loop.create_future()
@@ -206,7 +225,11 @@ class _EventModel:
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work, context=self._context.copy())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._note_drained()
 
     # ── datagrams ────────────────────────────────────────────────────────────────────────────────────────────────────
 
