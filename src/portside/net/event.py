@@ -40,8 +40,11 @@ if TYPE_CHECKING:
 TURN_BYTES: Final = 1 << 20  # a connection that never has to wait lets the others have a turn after so many bytes
 TLS_PIECE_BYTES: Final = 1 << 18  # plain bytes sealed at a time; larger pieces win nothing more
 
-LINGERING: Final = 3  # a value of _parked beside the lane's: closed, waiting for the peer's end of stream
-CLOSED: Final = 4
+# Values of _parked beside the lane's:
+ENDING: Final = 3  # the handler waits, for bytes or room, but will be told that the connection was ended
+LINGERING: Final = 4  # closed, waiting for the peer's end of stream
+CLOSED: Final = 5
+PARKED: Final = frozenset({READING, WRITING, ENDING})
 
 Finished = Callable[["EventConnection", BaseException | None], None]
 
@@ -134,7 +137,7 @@ class EventConnection(Stream):
 
     @property
     def state(self) -> State:
-        if self._parked >= LINGERING:
+        if self._parked >= ENDING:
             return "closing"
         if self._parked == WRITING or self._writer is not None:
             return "writing"
@@ -173,7 +176,7 @@ class EventConnection(Stream):
         if self._yielded is not self:
             yielded, self._yielded = self._yielded, self
             return yielded  # what the handler awaits is foreign: the Task waits for it
-        if self._parked in (READING, WRITING):
+        if self._parked in PARKED:
             return self  # the lane ran it up to here: the Task waits for the connection
         return self._step(self._send_main, None)
 
@@ -185,7 +188,7 @@ class EventConnection(Stream):
             yielded, self._yielded = self._yielded, self
             if isinstance(error, asyncio.CancelledError) and isinstance(yielded, asyncio.Future) and yielded.cancel():
                 return yielded  # as a Task does that is cancelled while it waits
-        if self._parked in (READING, WRITING):
+        if self._parked in PARKED:
             self._parked = RUNNING
         return self._step(self._main.throw, error)
 
@@ -301,6 +304,7 @@ class EventConnection(Stream):
             await self._reader
         finally:
             self._reader = None
+        self._check_open()
 
     async def _wait_writable(self) -> None:
         if self._is_owner():
@@ -572,7 +576,7 @@ class EventConnection(Stream):
         if not self._readable:
             return None
         try:
-            moved = splice.move(FILE_PIECE_BYTES if left is None else min(FILE_PIECE_BYTES, left))
+            moved = splice.take(FILE_PIECE_BYTES if left is None else min(FILE_PIECE_BYTES, left))
         except BlockingIOError:
             self._readable = self._hangup
             return None
@@ -580,6 +584,7 @@ class EventConnection(Stream):
             raise self._broken(error) from error
         self.bytes_in += moved
         self.at_end = moved == 0
+        splice.put(moved)
         return moved
 
     # ── upgrade and end ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -644,6 +649,8 @@ class EventConnection(Stream):
         if self._unsent is None and not self._shut:
             sealed = farewell if self._engine is None else self._seal(self._engine, farewell)
             self._send_nowait(sealed)
+        if self._parked in (READING, WRITING):
+            self._parked = ENDING  # whatever comes until then, it does not hear of
         self._lane.loop.call_soon(self._raise_end)
 
     def _seal(self, engine: tls.TlsEngine, farewell: bytes) -> bytes:
@@ -652,15 +659,15 @@ class EventConnection(Stream):
         return b""
 
     def _raise_end(self) -> None:
-        """Tell everybody who waits, here or elsewhere, that the connection was ended."""
+        """Tell whoever waits that the connection was ended; a handler that waits for something else is cancelled."""
         failure = self._failure
         assert failure is not None
-        for future in (self._reader, self._writer):
-            if future is not None and not future.done():
-                future.set_exception(failure)
-        if self._parked in (READING, WRITING):
+        waiting = [future for future in (self._reader, self._writer) if future is not None and not future.done()]
+        for future in waiting:
+            future.set_exception(failure)
+        if self._parked == ENDING:
             self._lane.resume(self, self._main.throw, failure)
-        elif self._task is not None and self._outcome is None:
+        elif not waiting and self._task is not None and self._outcome is None:
             self._task.cancel()
         if self._parked < LINGERING:
             with contextlib.suppress(OSError):

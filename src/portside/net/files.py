@@ -72,12 +72,6 @@ class Splice:
         write_all(self._target, data)
         return len(data)
 
-    def move(self, limit: int) -> int:
-        """Move at most ``limit`` bytes from the socket to the end of the file: ``take`` and ``put`` in one."""
-        moved = self.take(limit)
-        self.put(moved)
-        return moved
-
     def close(self) -> None:
         os.close(self._read_end)
         os.close(self._write_end)

@@ -105,6 +105,9 @@ class Lane:
             connection._close_socket()
 
     def close(self) -> None:
+        """Let go of the loop, and of those connections that only wait for their peers' ends."""
+        for connection in list(self._lingering):
+            connection._close_socket()
         if not self._epoll.closed:
             if not self.loop.is_closed():
                 self.loop.remove_reader(self._epoll.fileno())
@@ -157,8 +160,9 @@ class Lane:
                 connection._hand_to_task(waits_for)
 
     def _stop_running(self) -> None:
-        self.running = None
-        _make_none_current(self.loop)
+        if self.running is not None:
+            self.running = None
+            _make_none_current(self.loop)
 
     def resume(self, connection: EventConnection, step: Callable[[Any], object], argument: object) -> None:
         """Run the parked (or new) handler of the connection until it waits again or is over.

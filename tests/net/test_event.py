@@ -1,0 +1,564 @@
+"""What asyncio promises a coroutine holds for handlers that the lane resumes itself, on both loops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from portside.errors import ConnectionEnded, ConnectionLost, HandlerError
+from portside.net import event, lane
+from portside.net.event import EventConnection
+from portside.net.event_network import EventNetwork
+from portside.net.sockets import Socket, socketpair
+
+Handler = Callable[[EventConnection], Coroutine[Any, Any, None]]
+
+
+class Peer:
+    """The other end of a handler's connection, and how the handler came out."""
+
+    def __init__(self, network: EventNetwork, handler: Handler, context: contextvars.Context | None = None) -> None:
+        ours, theirs = socketpair()
+        self.outcome: asyncio.Future[BaseException | None] = network.loop.create_future()
+        self.socket: Socket = theirs
+        self.connection = network.adopt(theirs)
+        self.served = network.adopt(ours)
+        # As an accept callback does, outside of any task.
+        network.loop.call_soon(lambda: self.served.start(handler(self.served), self._finished, context))
+
+    def _finished(self, connection: EventConnection, error: BaseException | None) -> None:
+        connection.finish()
+        if not self.outcome.done():
+            self.outcome.set_result(error)
+
+    async def ended(self) -> BaseException | None:
+        return await asyncio.wait_for(self.outcome, 10)
+
+
+@pytest.fixture
+def run(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+) -> Callable[[Callable[[EventNetwork], Awaitable[Any]]], Any]:
+    def run(main: Callable[[EventNetwork], Awaitable[Any]]) -> Any:
+        async def scenario() -> Any:
+            failures: list[dict[str, Any]] = []
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+            async with EventNetwork() as network:
+                try:
+                    result = await asyncio.wait_for(main(network), 20)
+                finally:
+                    for connection in list(network.lane._connections.values()):
+                        connection.abort()
+            assert not failures
+            return result
+
+        with asyncio.Runner(loop_factory=loop_factory, debug=False) as runner:
+            return runner.run(scenario())
+
+    return run
+
+
+async def echo(visitor: EventConnection) -> None:
+    async for data in visitor:
+        await visitor.write(data)
+
+
+def test_a_handler_starts_at_once_and_is_over_when_its_peer_is(run: Any) -> None:
+    async def main(network: EventNetwork) -> None:
+        peer = Peer(network, echo)
+        await peer.connection.write(b"hello")
+        assert await peer.connection.read_exactly(5) == b"hello"
+        await peer.connection.write_eof()
+        assert await peer.connection.read() == b""
+        assert await peer.ended() is None
+        assert peer.served.task is not None
+        await peer.served.task
+        assert not peer.served.task.cancelled()
+
+    run(main)
+
+
+def test_the_handlers_task_is_the_current_one_wherever_it_is_resumed(run: Any) -> None:
+    seen: list[asyncio.Task[Any] | None] = []
+
+    async def handler(visitor: EventConnection) -> None:
+        seen.append(asyncio.current_task())  # the eager start
+        await visitor.read()
+        seen.append(asyncio.current_task())  # resumed by the lane
+        await asyncio.sleep(0)
+        seen.append(asyncio.current_task())  # resumed by its Task
+        await visitor.read()
+        seen.append(asyncio.current_task())  # by the lane again
+
+    async def main(network: EventNetwork) -> None:
+        peer = Peer(network, handler)
+        await peer.connection.write(b"1")
+        await asyncio.sleep(0.01)
+        assert asyncio.current_task() is not peer.served.task
+        await peer.connection.write(b"2")
+        assert await peer.ended() is None
+        assert seen == [peer.served.task] * 4
+
+    run(main)
+
+
+def test_a_timeout_around_a_read_passes_and_nothing_read_is_lost(run: Any) -> None:
+    async def handler(visitor: EventConnection) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await visitor.read_exactly(10)
+        with pytest.raises(TimeoutError):
+            await visitor.read_exactly(10, timeout_s=0.01)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(visitor.read_exactly(10), 0.01)
+        assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+        await visitor.write(b"go on")
+        assert await visitor.read_exactly(10) == b"0123456789"
+
+    async def main(network: EventNetwork) -> None:
+        peer = Peer(network, handler)
+        await peer.connection.write(b"01234")
+        assert await peer.connection.read_exactly(5) == b"go on"
+        await peer.connection.write(b"56789")
+        assert await peer.ended() is None
+
+    run(main)
+
+
+@pytest.mark.parametrize("waits_for", ["read", "iteration", "sleep", "write"])
+def test_a_cancelled_task_raises_at_its_await_and_is_cancelled(run: Any, waits_for: str) -> None:
+    reached: list[str] = []
+
+    async def handler(visitor: EventConnection) -> None:
+        try:
+            match waits_for:
+                case "read":
+                    await visitor.read()
+                case "iteration":
+                    async for _ in visitor:
+                        pass
+                case "sleep":
+                    await asyncio.sleep(60)
+                case "write":
+                    while True:
+                        await visitor.write(bytes(1 << 20))
+        except asyncio.CancelledError:
+            reached.append("cancelled")
+            await asyncio.sleep(0)
+            raise
+
+    async def main(network: EventNetwork) -> None:
+        peer = Peer(network, handler)
+        await asyncio.sleep(0.02)
+        task = peer.served.task
+        assert task is not None
+        task.cancel("go")
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert isinstance(await peer.ended(), asyncio.CancelledError)
+        assert reached == ["cancelled"]
+
+    run(main)
+
+
+def test_a_handler_that_cancels_itself_is_cancelled_at_its_next_await(run: Any) -> None:
+    async def handler(visitor: EventConnection) -> None:
+        await visitor.read()
+        asyncio.current_task().cancel()  # type: ignore[union-attr]
+        await visitor.read()
+
+    async def main(network: EventNetwork) -> None:
+        peer = Peer(network, handler)
+        await peer.connection.write(b"x")
+        assert isinstance(await peer.ended(), asyncio.CancelledError)
+
+    run(main)
+
+
+def test_a_cancellation_may_be_caught_and_the_connection_used_on(run: Any) -> None:
+    async def handler(visitor: EventConnection) -> None:
+        try:
+            await visitor.read()
+        except asyncio.CancelledError:
+            asyncio.current_task().uncancel()  # type: ignore[union-attr]
+        async for data in visitor:
+            await visitor.write(data.upper())
+
+    async def main(network: EventNetwork) -> None:
+        peer = Peer(network, handler)
+        await asyncio.sleep(0.01)
+        peer.served.task.cancel()  # type: ignore[union-attr]
+        await asyncio.sleep(0.01)
+        for _ in range(3):
+            await peer.connection.write(b"abc")
+            assert await peer.connection.read_exactly(3) == b"ABC"
+        await peer.connection.close()
+        assert await peer.ended() is None
+
+    run(main)
+
+
+def test_context_variables_belong_to_one_handler(run: Any) -> None:
+    who: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
+
+    async def handler(visitor: EventConnection) -> None:
+        assert who.get() == "listener"
+        who.set((await visitor.read()).decode())
+        for _ in range(3):
+            await visitor.read()
+            await visitor.write(who.get().encode())
+            await asyncio.sleep(0)
+
+    async def main(network: EventNetwork) -> None:
+        context = contextvars.copy_context()
+        context.run(who.set, "listener")
+        peers = [Peer(network, handler, context) for _ in range(3)]
+        for number, peer in enumerate(peers):
+            await peer.connection.write(b"visitor %d" % number)
+        await asyncio.sleep(0.01)
+        for _ in range(3):
+            for number, peer in enumerate(peers):
+                await peer.connection.write(b"?")
+                assert await peer.connection.read() == b"visitor %d" % number
+        assert [await peer.ended() for peer in peers] == [None] * 3
+        assert who.get() == "nobody"
+
+    run(main)
+
+
+def test_a_task_group_in_a_handler_may_read_and_write_at_once(run: Any) -> None:
+    async def handler(visitor: EventConnection) -> None:
+        received: list[bytes] = []
+
+        async def read_all() -> None:
+            received.extend([data async for data in visitor])
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(read_all())
+            group.create_task(visitor.write(bytes(3 << 20)))
+        assert sum(map(len, received)) == 2 << 20
+
+    async def main(network: EventNetwork) -> None:
+        peer = Peer(network, handler)
+
+        async def send() -> None:
+            await peer.connection.write(bytes(2 << 20))
+            await peer.connection.write_eof()
+
+        sending = asyncio.create_task(send())
+        got = sum([len(data) async for data in peer.connection])
+        await sending
+        assert got == 3 << 20
+        assert await peer.ended() is None
+
+    run(main)
+
+
+def test_an_owner_that_reads_does_not_keep_another_task_from_writing(run: Any) -> None:
+    """The handler is parked for reading while a task of somebody else's waits for room to write."""
+
+    async def handler(visitor: EventConnection) -> None:
+        news = asyncio.create_task(visitor.write(bytes(4 << 20)))
+        assert await visitor.read_exactly(3) == b"ack"
+        await news
+
+    async def main(network: EventNetwork) -> None:
+        peer = Peer(network, handler)
+        assert len(await peer.connection.read_exactly(4 << 20)) == 4 << 20
+        await peer.connection.write(b"ack")
+        assert await peer.ended() is None
+
+    run(main)
+
+
+def test_writes_of_several_tasks_do_not_mix(run: Any) -> None:
+    async def handler(visitor: EventConnection) -> None:
+        async with asyncio.TaskGroup() as group:
+            for letter in b"abc":
+                group.create_task(visitor.write(bytes([letter]) * (1 << 20), bytes([letter])))
+
+    async def main(network: EventNetwork) -> None:
+        peer = Peer(network, handler)
+        data = b"".join([data async for data in peer.connection])
+        size = (1 << 20) + 1
+        assert sorted(data[i * size : (i + 1) * size] for i in range(3)) == [bytes([x]) * size for x in b"abc"]
+        assert len(data) == 3 * size
+
+    run(main)
+
+
+def test_two_tasks_may_not_read_at_once(run: Any) -> None:
+    async def handler(visitor: EventConnection) -> None:
+        first = asyncio.create_task(visitor.read())
+        await asyncio.sleep(0)
+        with pytest.raises(HandlerError):
+            await asyncio.create_task(visitor.read())
+        assert await first == b"x"
+
+    async def main(network: EventNetwork) -> None:
+        peer = Peer(network, handler)
+        await asyncio.sleep(0.01)
+        await peer.connection.write(b"x")
+        assert await peer.ended() is None
+
+    run(main)
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), TimeoutError(), RuntimeError("mine too")])
+@pytest.mark.parametrize("foreign", [False, True])
+def test_what_a_handler_raises_is_told_once_and_goes_no_further(run: Any, error: Exception, foreign: bool) -> None:
+    async def handler(visitor: EventConnection) -> None:
+        await visitor.read()
+        if foreign:
+            await asyncio.sleep(0)
+        raise error
+
+    async def main(network: EventNetwork) -> None:
+        peer = Peer(network, handler)
+        await peer.connection.write(b"x")
+        assert await peer.ended() is error
+        assert peer.served.task is not None
+        assert await peer.served.task is None
+
+    run(main)
+
+
+def test_ending_a_connection_raises_wherever_its_handler_waits(run: Any) -> None:
+    async def reads(visitor: EventConnection) -> None:
+        await visitor.read()
+
+    async def writes(visitor: EventConnection) -> None:
+        while True:
+            await visitor.write(bytes(1 << 20))
+
+    async def looks_away(visitor: EventConnection) -> None:
+        await asyncio.sleep(60)
+
+    async def reads_in_a_task(visitor: EventConnection) -> None:
+        await asyncio.create_task(visitor.read())
+
+    async def main(network: EventNetwork) -> None:
+        for handler in (reads, writes, looks_away, reads_in_a_task):
+            peer = Peer(network, handler)
+            await asyncio.sleep(0.02)
+            peer.served.end("life")
+            error = await peer.ended()
+            assert peer.served.ended_because == "life"
+            if handler is looks_away:
+                assert isinstance(error, asyncio.CancelledError)
+            else:
+                assert isinstance(error, ConnectionEnded)
+                assert error.reason == "life"
+
+    run(main)
+
+
+def test_a_farewell_reaches_the_peer_of_an_ended_connection(run: Any) -> None:
+    async def main(network: EventNetwork) -> None:
+        peer = Peer(network, echo)
+        await asyncio.sleep(0)
+        peer.served.end("idle", b"421 too quiet\r\n")
+        assert await peer.connection.read_line() == b"421 too quiet"
+        assert await peer.connection.read() == b""
+        assert isinstance(await peer.ended(), ConnectionEnded)
+
+    run(main)
+
+
+def test_a_connection_that_never_waits_lets_the_others_have_a_turn(run: Any) -> None:
+    """A writer whose peer always has room would keep the loop: it yields after every megabyte."""
+    turns = 0
+
+    async def main(network: EventNetwork) -> None:
+        nonlocal turns
+        ours, theirs = socketpair()
+        connection = network.adopt(ours)
+
+        async def write_without_ever_waiting() -> None:
+            for _ in range(64):
+                await connection.write(bytes(1 << 16))
+                while True:
+                    try:
+                        theirs.recv(1 << 20)
+                    except BlockingIOError:
+                        break
+
+        theirs.setblocking(False)
+        writing = asyncio.create_task(write_without_ever_waiting())
+        while not writing.done():
+            turns += 1
+            await asyncio.sleep(0)
+        theirs.close()
+        await connection.close()
+
+    run(main)
+    assert turns >= 4  # of 4 MiB
+
+
+def test_closing_after_the_peers_last_word_keeps_ours(run: Any) -> None:
+    """Bytes that come after we have closed must not turn into a reset that destroys our answer on its way."""
+
+    async def answers_and_leaves(visitor: EventConnection) -> None:
+        await visitor.read_line()
+        await visitor.write(b"answer" * 1_000)
+
+    async def main(network: EventNetwork) -> None:
+        async with await network.listen("tcp://127.0.0.1:0") as listener:
+            client = await network.connect(str(listener.address))
+            served = await listener.accept()
+            done: asyncio.Future[None] = network.loop.create_future()
+
+            def finished(connection: EventConnection, error: BaseException | None) -> None:
+                connection.finish()
+                done.set_result(None)
+
+            served.start(answers_and_leaves(served), finished)
+            await client.write(b"question\n")
+            await done
+            await client.write(b"and more that nobody reads\n" * 100)
+            assert await client.read_exactly(6_000) == b"answer" * 1_000
+            assert await client.read() == b""
+            await client.close()
+            await network.lane.wait_until_let_go(5)
+
+    run(main)
+
+
+def test_lingering_ends_though_the_peer_never_closes(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event, "LINGER_S", 0.01)
+
+    async def main(network: EventNetwork) -> None:
+        ours, theirs = socketpair()
+        connection = network.adopt(ours)
+        await connection.close()
+        assert connection.state == "closing"
+        assert ours.fileno() >= 0
+        await network.lane.wait_until_let_go(5)
+        assert ours.fileno() == -1
+        theirs.close()
+
+    run(main)
+
+
+def test_a_flood_of_lingering_connections_is_cut(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "LINGERING_MAX", 2)
+
+    async def main(network: EventNetwork) -> None:
+        pairs = [socketpair() for _ in range(3)]
+        for ours, _ in pairs:
+            await network.adopt(ours).close()
+        assert [ours.fileno() >= 0 for ours, _ in pairs] == [True, True, False]
+        for _, theirs in pairs:
+            theirs.close()
+        await network.lane.wait_until_let_go(5)
+
+    run(main)
+
+
+def test_a_failing_conductor_does_not_end_the_turn(loop_factory: Any) -> None:
+    failures: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+        async with EventNetwork() as network:
+            other = Peer(network, echo)
+            ours, theirs = socketpair()
+            broken = network.adopt(ours)
+
+            def finished(connection: EventConnection, error: BaseException | None) -> None:
+                connection.finish()
+                raise ZeroDivisionError
+
+            network.loop.call_soon(lambda: broken.start(echo(broken), finished))
+            await asyncio.sleep(0)
+            theirs.close()
+            await other.connection.write(b"still here")
+            assert await other.connection.read_exactly(10) == b"still here"
+            await other.connection.close()
+            await other.ended()
+            await network.lane.wait_until_let_go(5)
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())
+    assert [type(failure["exception"]) for failure in failures] == [ZeroDivisionError]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bytes_survive_any_mixture_of_waits(run: Any, seed: int) -> None:
+    """Handlers that read, write, sleep and time out at random, against peers that do: every byte comes back."""
+
+    async def handler(visitor: EventConnection) -> None:
+        dice = random.Random(seed)
+        while True:
+            match dice.randrange(6):
+                case 0:
+                    data = await visitor.read(dice.randint(1, 100_000))
+                case 1:
+                    data = await anext(aiter(visitor), b"")
+                case 2:
+                    try:
+                        async with asyncio.timeout(0.001):
+                            data = await visitor.read()
+                    except TimeoutError:
+                        continue
+                case 3:
+                    await asyncio.sleep(0)
+                    continue
+                case 4:
+                    data = await asyncio.create_task(visitor.read(dice.randint(1, 1_000)))
+                case _:
+                    try:
+                        data = await visitor.read(timeout_s=0.001)
+                    except TimeoutError:
+                        continue
+            if not data:
+                return
+            await visitor.write(data[: len(data) // 2], data[len(data) // 2 :])
+
+    async def talk(network: EventNetwork, number: int) -> None:
+        dice = random.Random(seed * 100 + number)
+        sent = dice.randbytes(dice.randint(1, 2_000_000))
+        peer = Peer(network, handler)
+
+        async def send() -> None:
+            at = 0
+            while at < len(sent):
+                size = dice.choice((1, 100, 70_000, 300_000))
+                await peer.connection.write(sent[at : at + size])
+                at += size
+                await asyncio.sleep(0)
+            await peer.connection.write_eof()
+
+        sending = asyncio.create_task(send())
+        got = bytearray()
+        async for data in peer.connection:
+            got += data
+        await sending
+        assert got == sent
+        assert await peer.ended() is None
+        assert peer.served.bytes_in == peer.served.bytes_out == len(sent)
+
+    async def main(network: EventNetwork) -> None:
+        await asyncio.gather(*(talk(network, number) for number in range(8)))
+
+    run(main)
+
+
+def test_a_reset_is_the_peers_fault(run: Any) -> None:
+    async def main(network: EventNetwork) -> None:
+        async with await network.listen("tcp://127.0.0.1:0") as listener:
+            client = await network.connect(str(listener.address))
+            served = await listener.accept()
+            client.abort()
+            with pytest.raises(ConnectionLost):
+                await served.read()
+            with pytest.raises(ConnectionLost):  # and so does every further call
+                await served.write(b"x")
+            await served.close()
+
+    run(main)
