@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import re
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
@@ -13,7 +16,10 @@ import pytest
 
 from portside import events
 from portside.address import InternetAddress
+from portside.cli.main import main
 from portside.observe.log import Log, LogHandler
+from support.server import Server, portside
+from support.waiting import wait_until
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -65,6 +71,55 @@ def test_every_log_record_has_the_keys_that_are_documented(page: str) -> None:
     handler.emit(logging.LogRecord("x", logging.INFO, __file__, 1, "hello", (), None))
     said["log"] = ("any", [*records[-1]][3:])
     assert said == documented
+
+
+@pytest.fixture(scope="module")
+def listings(page: str) -> dict[str, list[str]]:
+    """The documented keys of each listing."""
+    (table,) = re.findall(r"^\| listing \|.*?\n\n", page, re.M | re.S)
+    rows = [row.split("|") for row in table.splitlines()]
+    return {row[1].strip().replace("`", ""): re.findall(r"`(\w+)`", row[3]) for row in rows if len(row) == 5}
+
+
+def test_the_keys_of_listings_are_the_documented_ones(
+    listings: dict[str, list[str]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text("nonsense = 1\n")
+    for name, arguments in {
+        "check": [str(path)],
+        "address": ["::1"],
+        "resolve": ["127.0.0.1"],
+        "connections": [],
+    }.items():
+        with socket.create_server(("127.0.0.1", 0)):
+            assert main([name, *arguments, "--json"]) in (0, 2)
+        row, *_ = json.loads(capsys.readouterr().out)
+        assert list(row) == listings[name]
+
+
+def test_the_keys_of_a_server_and_its_clients_are_the_documented_ones(
+    serve: Callable[..., Server], listings: dict[str, list[str]], tmp_path: Path
+) -> None:
+    control = f"{tmp_path}/control"
+    server = serve("serve", "directory", "--listen", "tcp://127.0.0.1:0", "--control", control)
+    url = str(server.ready[0].endpoint)
+    (name,) = portside("lookup", "directory", "--server", url, "--json").stdout.splitlines()
+    assert list(json.loads(name)) == listings["lookup"]
+    said = [json.loads(line) for line in portside("connect", url, "--json", input="directory\n").stdout.splitlines()]
+    assert [event["event"] for event in said] == ["connected", "sent", "received", "closed"]
+    for event in said:
+        assert list(event) == listings[next(row for row in listings if event["event"] in row and "connect" in row)]
+    with socket.create_connection(("127.0.0.1", server.ready[0].port)):
+
+        def listed() -> list[dict[str, Any]]:
+            (service,) = json.loads(portside("ps", "--control", control, "--json").stdout)
+            assert list(service) == listings["ps"]
+            assert list(service["workers"][0]) == listings["workers of ps"]
+            return service["connections"]
+
+        connection, *_ = wait_until(listed, "the connection is listed")
+        assert list(connection) == listings["connections of ps"]
 
 
 def test_every_way_a_connection_ends_is_documented(page: str) -> None:

@@ -120,6 +120,15 @@ def test_all_mistakes_are_told_and_nothing_starts(
     assert started.settings is None
 
 
+def test_a_certificate_that_protects_nobody_is_said_so(started: Started, caplog: pytest.LogCaptureFixture) -> None:
+    assert main(["run", "a:b", "--listen", ":1", "--tls-self-signed"]) == 4
+    assert caplog.messages == ["b has a certificate and no tls:// endpoint: its connections are not encrypted"]
+    caplog.clear()
+    assert main(["run", "a:b", "--tls-self-signed"]) == 4
+    assert started.listens() == ["tls://[::]:9000"]
+    assert caplog.messages == []
+
+
 def test_a_server_that_cannot_start_ends_with_3(started: Started, said: Callable[[], list[str]]) -> None:
     started.fails = AddressInUse("tcp://[::]:9000", "nginx (pid 7)")
     assert main(["run", "a:b"]) == 3
@@ -254,13 +263,15 @@ def test_up_without_a_file_or_without_services_is_a_mistake(said: Callable[[], l
 # ── check ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_check_says_ok(capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_says_ok(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     Path("portside.toml").write_text(TWO)
     Path("speak.py").write_text("print('hello from the import')\nasync def shout(visitor): ...\n")
     assert main(["check"]) == 0
     assert capsys.readouterr().out == "ok\n"
     assert main(["check", "portside.toml", "--json"]) == 0
-    assert capsys.readouterr().out == "[]\n"
+    monkeypatch.setenv("PORTSIDE_JSON", "1")
+    assert main(["check", "portside.toml"]) == 0
+    assert capsys.readouterr().out == "[]\n[]\n"
 
 
 def test_check_tells_all_mistakes_with_their_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
@@ -106,11 +107,21 @@ def start(configure: Configure) -> int:
         return changed
 
     log.start(settings.log_format, settings.log_level)
+    _warn_of_unused_certificates(settings)
     if settings.user is not None or settings.group is not None:
         from portside.cli.preload import import_everything
 
         import_everything()
     return supervisor.run(settings, reread=reread)
+
+
+def _warn_of_unused_certificates(settings: ServerSettings) -> None:
+    """Say so where somebody set up TLS and listens in the clear: no mistake, but hardly what they think it is."""
+    for service in settings.services:
+        if service.tls.wanted and not any(endpoint.scheme == "tls" for endpoint in service.listen):
+            logging.getLogger("portside").warning(
+                "%s has a certificate and no tls:// endpoint: its connections are not encrypted", service.name
+            )
 
 
 def finder(*more_folders: str) -> HandlerFinder:
@@ -300,7 +311,7 @@ def up(file: str, **values: Any) -> int:
 
 @click.command()
 @click.argument("file", metavar=f"[{FILE_NAME}]", default=FILE_NAME)
-@click.option("--json", "as_json", is_flag=True, help="Print the mistakes as a JSON array.")
+@click.option("--json", "as_json", is_flag=True, envvar="PORTSIDE_JSON", help="Print the mistakes as a JSON array.")
 def check(file: str, as_json: bool) -> int:
     """Say whether a configuration file can be served.
 
