@@ -117,6 +117,20 @@ def test_old_workers_leave_with_their_last_visitor(run: Run) -> None:
     wait_until(lambda: old not in server.children, "the end of the old worker")
 
 
+@pytest.mark.parametrize("model", ["prefork", "thread", "prethread", "event", "event on asyncio"])
+def test_one_whose_proxy_header_is_on_its_way_is_not_dropped(run: Run, model: str) -> None:
+    server = run("who", "--proxy-from", "127.0.0.1", "--pool", "2", model=model)
+    workers = server.children
+    with connect(server.at()) as early:
+        early.sendall(b"PROXY TCP4 192.0.2.1 ")  # accepted, as far as anybody can tell from outside
+        with connect(server.at()) as late:
+            late.sendall(b"PROXY TCP4 192.0.2.2 192.0.2.3 2 3\r\n")
+            assert late.recv(100).startswith(b"192.0.2.2:2 ")
+        reload(server, len(workers))
+        early.sendall(b"192.0.2.3 1 3\r\n")
+        assert early.recv(100).startswith(b"192.0.2.1:1 ")
+
+
 def greets(server: Server) -> bytes:
     return exchange(server.at(), b"")
 

@@ -143,7 +143,7 @@ def test_version_1_2_is_welcome(run: Run, certificates: Certificates, certificat
 @pytest.mark.parametrize("said", [b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\x01\x00\x00" * 100, b"\0" * 1_000, b"\x16"])
 def test_plain_bytes_and_nonsense_are_events(run: Run, certificate: Certificate, said: bytes, model: str) -> None:
     server = run("who", *shown_with(certificate), listen=[TLS_PORT], model=model)
-    with connect(server.at()) as visitor, contextlib.suppress(ConnectionError):
+    with connect(server.at()) as visitor, contextlib.suppress(OSError):  # it may be over before we have said all
         visitor.sendall(said)
         visitor.shutdown(socket.SHUT_WR)
         read_to_end(visitor)
