@@ -9,11 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.certificates import Certificates
-
-pytest.register_assert_rewrite("portside.testing.contract")
-
-from portside.testing.contract import (  # noqa: E402  (after the line above, which makes its asserts speak)
+from portside.testing.contract import (
     SERVER_NAME,
     BlockingPairs,
     BlockingWorld,
@@ -28,6 +24,7 @@ from portside.testing.contract import (  # noqa: E402  (after the line above, wh
     UpgradeContract,
     World,
 )
+from support.certificates import Certificates
 
 
 def uvloop_loop() -> asyncio.AbstractEventLoop:
