@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from portside import events
 from portside.address import InternetAddress, UnixAddress
+from portside.net.drive import drive
 from portside.observe import log as module
-from portside.observe.log import SUMMARY_S, Log, LogHandler, json_form, pretty_form, start
+from portside.observe.log import SUMMARY_S, Log, LogHandler, json_form, pretty_form, start, traceback_of
 from portside.observe.stderr import Stderr
 
 PEER = InternetAddress("192.0.2.1", 4312)
@@ -98,6 +99,19 @@ def test_a_failing_handler_has_its_traceback_inside_its_record(recorded: Recorde
     assert record["traceback"].startswith("Traceback (most recent call last):\n")
     assert record["traceback"].endswith("ValueError: a bug\x1b[2J")
     assert len(recorded.lines[0].splitlines()) == 1
+
+
+def test_a_traceback_begins_at_the_handler() -> None:
+    async def handler() -> None:
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug") as caught:
+        drive(handler(), handler="h", model="thread")
+    below = caught.value.__traceback__
+    assert below is not None  # this test's own step
+    as_a_worker_sees_it = caught.value.with_traceback(below.tb_next)
+    places = [line for line in traceback_of(as_a_worker_sees_it).splitlines() if line.startswith("  File ")]
+    assert [line.rpartition(" ")[2] for line in places] == ["handler"]
 
 
 def test_an_error_that_cannot_be_shown_does_not_silence_the_log(recorded: Recorded) -> None:

@@ -24,6 +24,9 @@ Form: TypeAlias = Callable[[Record], bytes]
 Later: TypeAlias = Callable[[float, Callable[[], None]], None]
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}  # as in logging
+_PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_BELOW_HANDLERS: Final = tuple(os.path.join(_PACKAGE, room, "") for room in ("net", "serve"))  # who calls them
+
 SUMMARY_S: Final = 5.0  # a limit that goes on turning peers away is told this often, with how many they were
 
 
@@ -218,11 +221,15 @@ def error_text(error: BaseException) -> str:
 
 
 def traceback_of(error: BaseException) -> str:
-    """Return the traceback of the error and of its causes."""
+    """Return the traceback of the error and of its causes, without the steps of ours that led to the handler."""
     import traceback
 
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_BELOW_HANDLERS):
+        trace = trace.tb_next
     try:
-        return "".join(traceback.format_exception(error)).rstrip("\n")
+        lines = traceback.format_exception(type(error), error, trace or error.__traceback__)
+        return "".join(lines).rstrip("\n")
     except Exception:
         return error_text(error)
 
@@ -330,6 +337,10 @@ def _span(seconds: float) -> str:
 _end_current: Callable[[], None] | None = None
 
 
+def _wants_colours() -> bool:
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def start(log_format: str | None, log_level: str, stderr: Stderr | None = None) -> Callable[[], None]:
     """Write the log to standard error from now on, instead of whatever an earlier call began. Returns what ends it.
 
@@ -340,7 +351,7 @@ def start(log_format: str | None, log_level: str, stderr: Stderr | None = None) 
         _end_current()
     stderr = stderr or Stderr()
     if (log_format or ("pretty" if stderr.is_terminal else "json")) == "pretty":
-        form = pretty_form(colours=stderr.is_terminal and not os.environ.get("NO_COLOR"))
+        form = pretty_form(colours=stderr.is_terminal and _wants_colours())
     else:
         form = json_form()
     log = Log(stderr.write, form, level=log_level)
