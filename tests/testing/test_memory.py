@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portside.address import InternetAddress
-from portside.contracts import Connection, PlainConnection
-from portside.errors import AddressInUse, ConnectFailed, ConnectionLost, ForeignAwait, NameNotFound
-from portside.testing.memory import CLIENT, MemoryNetwork, Stalled, converse, cuttings, feed, pair
+from portside.contracts import Connection, Message, PlainConnection
+from portside.errors import AddressInUse, ConnectFailed, ConnectionClosed, ConnectionLost, ForeignAwait, NameNotFound
+from portside.testing.memory import CLIENT, MemoryNetwork, Stalled, answers_to, converse, cuttings, feed, pair
 
 
 async def shout(visitor: Connection) -> None:
@@ -142,6 +142,43 @@ def test_a_world_in_which_handlers_find_each_other() -> None:
         assert await network.name_of(CLIENT) is None
 
     asyncio.run(conversation())
+
+
+def test_datagrams_find_their_mailboxes() -> None:
+    async def conversation() -> None:
+        network = MemoryNetwork()
+        server = await network.open_datagrams("udp://192.0.2.9:53")
+        with pytest.raises(AddressInUse):
+            await network.open_datagrams("udp://192.0.2.9:53")
+        async with await network.open_datagrams("udp://192.0.2.9:53", connect=True) as client:
+            stranger = await network.open_datagrams("udp://192.0.2.66:53")
+            await stranger.send(b"forged", client.address)
+            await client.send(b"question")
+            message = await server.receive()
+            await message.reply(message.data.upper())
+            assert (await client.receive()).data == b"QUESTION"
+            await server.close()
+            await client.send(b"into the void")
+            with pytest.raises(TimeoutError):
+                await client.receive(timeout_s=0.001)
+        with pytest.raises(ConnectionClosed):
+            await client.receive()
+        with pytest.raises(ValueError, match="not connected"):
+            await stranger.send(b"to nobody")
+
+    asyncio.run(conversation())
+
+
+def test_a_datagram_handler_needs_no_network() -> None:
+    async def shout_back(message: Message) -> None:
+        await message.reply(message.data.upper())
+        await message.reply(str(message.peer).encode())
+
+    def plain(message: Message) -> None:
+        message.reply(message.data)
+
+    assert answers_to(shout_back, b"ah") == [b"AH", str(CLIENT).encode()]
+    assert answers_to(plain, b"ah") == [b"ah"]
 
 
 def test_time_stands_still_without_a_loop() -> None:

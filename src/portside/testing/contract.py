@@ -917,9 +917,7 @@ Story: TypeAlias = Callable[[Network], Coroutine[Any, Any, None]]
 
 
 class World(ABC):
-    """Runs a story on one kind of network. ``has_datagrams`` is False where there is no UDP."""
-
-    has_datagrams = True
+    """Runs a story on one kind of network."""
 
     @abstractmethod
     def run(self, story: Story) -> None: ...
@@ -946,8 +944,6 @@ class EventWorld(World):
 
 
 class MemoryWorld(World):
-    has_datagrams = False
-
     def run(self, story: Story) -> None:
         async def whole() -> None:
             async with asyncio.timeout(PATIENCE_S):
@@ -1057,9 +1053,6 @@ class NetworkContract:
         world.run(story)
 
     def test_datagrams(self, world: World) -> None:
-        if not world.has_datagrams:
-            pytest.skip("this network has no datagrams")
-
         async def story(network: Network) -> None:
             async with (
                 await network.open_datagrams("udp://127.0.0.1:0") as server,

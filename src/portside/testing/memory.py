@@ -13,12 +13,12 @@ import asyncio
 import contextlib
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeVar, cast
 
 from portside.address import Address, Endpoint, InternetAddress, UnixAddress, parse_endpoint
-from portside.contracts import Network, StreamHandler
+from portside.contracts import DatagramHandler, Network, StreamHandler
 from portside.errors import (
     AddressInUse,
     ConnectFailed,
@@ -482,6 +482,105 @@ class MemoryListener:
         await self.close()
 
 
+class MemoryMessage:
+    """A datagram in memory. See ``contracts.Message``."""
+
+    __slots__ = ("_answer", "data", "local", "peer")
+
+    def __init__(self, data: bytes, *, peer: Address, local: Address, answer: Callable[[bytes], None]) -> None:
+        self.data = data
+        self.peer = peer
+        self.local = local
+        self._answer = answer
+
+    def reply(self, data: bytes) -> Awaitable[None]:
+        self._answer(bytes(data))
+        return _DONE
+
+
+class _Done:
+    """What ``reply`` returns: there is nothing left to wait for, so plain handlers need not await it."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+_DONE: Final = _Done()
+
+
+def answers_to(
+    handler: DatagramHandler, data: bytes, *, peer: Address = CLIENT, local: Address = SERVER
+) -> list[bytes]:
+    """Run a datagram handler on one message, without an event loop, and return its answers."""
+    answers: list[bytes] = []
+    message = MemoryMessage(data, peer=peer, local=local, answer=answers.append)
+    if is_plain(handler):
+        call_plain(handler, message)
+    else:
+        drive(cast("Any", handler)(message), handler=getattr(handler, "__qualname__", "handler"), model="memory")
+    return answers
+
+
+class MemoryDatagrams:
+    """A datagram socket of a ``MemoryNetwork``. What is sent to where nobody is is lost."""
+
+    def __init__(self, network: MemoryNetwork, address: InternetAddress, peer: InternetAddress | None) -> None:
+        self._network = network
+        self._address = address
+        self._peer = peer
+        self._waiting: deque[MemoryMessage] = deque()
+        self._arrival = Pipe(1)  # only its waiting is used
+        network.mailboxes[address] = self
+
+    @property
+    def address(self) -> InternetAddress:
+        return self._address
+
+    async def receive(self, timeout_s: float | None = None) -> MemoryMessage:
+        deadline = Deadline(self._network, timeout_s)
+        while not self._waiting:
+            self._check_open()
+            await self._arrival.change(deadline.left_s(), "a datagram")
+        return self._waiting.popleft()
+
+    async def send(self, data: bytes, peer: InternetAddress | None = None) -> None:
+        self._check_open()
+        target = self._peer if peer is None else peer
+        if target is None:
+            raise ValueError("the socket is not connected: say to whom the datagram goes")
+        self._send(data, target)
+
+    def _send(self, data: bytes, target: InternetAddress) -> None:
+        mailbox = self._network.mailboxes.get(target)
+        if mailbox is not None and mailbox._peer in {None, self._address}:
+            sender = self._address
+
+            def answer(words: bytes) -> None:
+                mailbox._send(words, sender)
+
+            mailbox._waiting.append(MemoryMessage(bytes(data), peer=sender, local=target, answer=answer))
+            mailbox._arrival.wake()
+
+    def _check_open(self) -> None:
+        if self._network.mailboxes.get(self._address) is not self:
+            raise ConnectionClosed("the datagram socket is closed")
+
+    async def close(self) -> None:
+        if self._network.mailboxes.get(self._address) is self:
+            del self._network.mailboxes[self._address]
+        self._arrival.wake()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
 class MemoryNetwork:
     """A world of one machine: whoever listens can be connected to, under the names in ``names``.
 
@@ -491,6 +590,7 @@ class MemoryNetwork:
     def __init__(self, names: dict[str, list[InternetAddress]] | None = None) -> None:
         self.names = {} if names is None else names
         self.listeners: dict[Address, MemoryListener] = {}
+        self.mailboxes: dict[InternetAddress, MemoryDatagrams] = {}
         self._slept_s = 0.0
         self._ports = iter(range(49_152, 65_536))  # the dynamic ports, RFC 6335 section 6
 
@@ -539,8 +639,15 @@ class MemoryNetwork:
         listener = self.listeners[address] = MemoryListener(self, address)
         return listener
 
-    async def open_datagrams(self, endpoint: Endpoint | str, *, connect: bool = False) -> Any:
-        raise UsageError("a MemoryNetwork has no datagrams")
+    async def open_datagrams(self, endpoint: Endpoint | str, *, connect: bool = False) -> MemoryDatagrams:
+        endpoint = parse_endpoint(endpoint) if isinstance(endpoint, str) else endpoint
+        if connect:
+            peer = (await self.resolve(endpoint.host, endpoint.port))[0]
+            return MemoryDatagrams(self, InternetAddress(CLIENT.host, next(self._ports)), peer)
+        address = InternetAddress(endpoint.host, endpoint.port or next(self._ports))
+        if address in self.mailboxes:
+            raise AddressInUse(str(endpoint))
+        return MemoryDatagrams(self, address, None)
 
     async def resolve(self, host: str, port: int = 0) -> list[InternetAddress]:
         if host in self.names:
