@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portside.cli.address import Typed, describe, lines_of, parse_typed
+from portside.cli.address import lines_of
+from portside.cli.address_facts import Typed, describe, parse_typed
 from portside.cli.main import main
 from portside.errors import MalformedAddress
 

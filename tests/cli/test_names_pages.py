@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from portside.address import InternetAddress, UnixAddress
-from portside.cli import address, connections, output, resolve
+from portside.cli import address, address_facts, connections, open_sockets, output, resolve
 from portside.net.resolve import Resolution
 from portside.wire.sock_diag import STATES, OpenSocket
 
@@ -43,7 +43,7 @@ def keys_in(value: Any) -> list[str]:
 
 @pytest.mark.parametrize("text", ["128.143.67.11:80", "[fe80::250:56ff:fea1:1%lo]:443", "ff02::1", "::ffff:1.2.3.4"])
 def test_the_keys_of_address(reference: str, text: str) -> None:
-    row = output.to_json(address._row(address.describe(address.parse_typed(text))))
+    row = output.to_json(address._row(address_facts.describe(address_facts.parse_typed(text))))
     said = documented(reference, "address")
     assert said[: len(row)] == list(row)
     assert set(keys_in(row)) <= set(said)
@@ -51,7 +51,7 @@ def test_the_keys_of_address(reference: str, text: str) -> None:
 
 def test_no_key_of_address_is_only_documented(reference: str) -> None:
     rows = [
-        address._row(address.describe(address.parse_typed(text)))
+        address._row(address_facts.describe(address_facts.parse_typed(text)))
         for text in ("10.0.0.1:80", "[fe80::1%lo]:443", "ff02::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2")
     ]
     assert set(documented(reference, "address")) == set(keys_in(output.to_json(rows)))
@@ -63,28 +63,32 @@ def test_the_keys_of_resolve(reference: str) -> None:
 
 
 def test_the_keys_of_records_and_of_a_walk(reference: str) -> None:
-    dns = pytest.importorskip("portside.protocols.dns", exc_type=Exception)
-    record = dns.Record("x.", 1, "A", "192.0.2.1")
+    pytest.importorskip("dns.message", reason="dnspython is not installed")
+    from portside.cli import resolve_dns
+    from portside.protocols.dns.client import Record
+    from portside.protocols.dns.walk import Outcome, Step
+
+    record = Record("x.", 1, "A", "192.0.2.1")
     said = documented(reference, "resolve --type")
-    assert [word for word in said if word != "--server"] == [*resolve._record_row(record), "server", "transport"]
+    assert [word for word in said if word != "--server"] == [*resolve_dns._record_row(record), "server", "transport"]
     server = InternetAddress("192.0.2.53", 53)
-    step = dns.Step(0, ".", "x.", "A", server, None, "answer", "answers", (record,), 0.1)
+    step = Step(0, ".", "x.", "A", server, None, "answer", "answers", (record,), 0.1)
     said = documented(reference, "resolve --trace")
-    row = resolve.step_row(step)
-    records = list(resolve._record_row(record))
-    outcomes = list(get_args(dns.Outcome))
+    row = resolve_dns.step_row(step)
+    records = list(resolve_dns._record_row(record))
+    outcomes = list(get_args(Outcome))
     assert said == [*list(row)[:-1], *records, "took_s", "outcome", *outcomes]
 
 
 def test_the_keys_of_connections(reference: str) -> None:
     found = OpenSocket("unix", "stream", "unix", "LISTEN", UnixAddress("/x"), None, 0, 0, 0, 1)
-    row = connections.row_of(connections.Entry(found, "root", ()))
+    row = connections.row_of(open_sockets.Entry(found, "root", ()))
     said = [word for word in documented(reference, "connections") if word not in {"pid", "program"}]
     assert said == list(row)
 
 
 def test_the_page_shows_what_the_command_prints(names: str) -> None:
-    said = address.describe(address.parse_typed("128.143.67.11:80"))
+    said = address_facts.describe(address_facts.parse_typed("128.143.67.11:80"))
     shown = "\n".join(address.lines_of(said, 80)) + "\n"
     if said.sockaddr.host_order == "little" and said.port and said.port.services[:1]:
         assert shown.partition("\nport ")[0] in names

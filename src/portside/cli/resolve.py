@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import textwrap
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import click
 
-from portside.address import InternetAddress, bracketed, parse_ip
+from portside.address import bracketed
 from portside.cli.client import timeout_option
-from portside.cli.output import Column, harmless, print_array, print_listing, styled, write_out
-from portside.errors import LocalError, MalformedAddress, NameNotFound, NetworkError, UsageError
+from portside.cli.output import Column, harmless, print_array, print_listing, write_out
+from portside.errors import NameNotFound, UsageError
 from portside.net import resolve as resolver
 from portside.net.resolve import Family, Resolution
 
-if TYPE_CHECKING:
-    from dns.name import Name
-    from dns.rdatatype import RdataType
-
-    from portside.contracts import Network
-    from portside.protocols.dns import Found, Record, Server, Step, Walk
-
 TIMEOUT_S: Final = 5.0
 WALK_TIMEOUT_S: Final = 30.0  # a walk asks a dozen servers, and some of them are down
-RESOLV_CONF: Final = "/etc/resolv.conf"
 
 Result = TypeVar("Result")
 
@@ -69,17 +57,18 @@ def resolve(
         return
     if service is not None:
         raise UsageError("SERVICE is for the system's resolver; DNS has services under --type SRV")
-    from portside.protocols import dns
+    from portside.cli.resolve_dns import resolve_by_dns
 
-    questions = _questions(dns, name, types, family=family, is_reverse=reverse)
-    timeout_s = timeout or (WALK_TIMEOUT_S if trace else TIMEOUT_S)
-    try:
-        if trace:
-            _by_walk(dns, questions, servers, family=family, timeout_s=timeout_s, as_json=as_json)
-        else:
-            _by_server(dns, questions, servers, timeout_s=timeout_s, as_json=as_json)
-    except LocalError as error:
-        raise NetworkError(str(error)) from error
+    resolve_by_dns(
+        name,
+        types,
+        servers,
+        family=family,
+        is_reverse=reverse,
+        is_walk=trace,
+        timeout_s=timeout or (WALK_TIMEOUT_S if trace else TIMEOUT_S),
+        as_json=as_json,
+    )
 
 
 # ── the system's resolver ────────────────────────────────────────────────────────────────────────────────────────────
@@ -171,200 +160,3 @@ def in_time(what: str, timeout_s: float, function: Callable[[], Result]) -> Resu
     if not results:
         raise TimeoutError(f"{what}: no answer within {timeout_s:g} s")
     return results[0]
-
-
-# ── name servers ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-Question = tuple["Name", "RdataType"]
-
-
-def _questions(dns: Any, name: str, types: Sequence[str], *, family: Family | None, is_reverse: bool) -> list[Question]:
-    """Return what to ask: for the types, else for addresses; an address is asked for by its reverse name."""
-    if family and types:
-        raise UsageError("--ipv4 and --ipv6 stand for --type A and AAAA: give one or the other")
-    words = [word for text in types for word in text.replace("|", ",").split(",") if word]
-    rdtypes = [dns.parse_type(word) for word in dict.fromkeys(words)]
-    if is_reverse or (_is_address(name) and rdtypes in ([], [dns.RdataType.PTR])):
-        if rdtypes not in ([], [dns.RdataType.PTR]):
-            raise UsageError("--reverse asks for PTR records: another --type does not go with it")
-        return [(dns.reverse_name(name), dns.RdataType.PTR)]
-    if not rdtypes:
-        rdtypes = [dns.parse_type(word) for word in {"ipv4": ["A"], "ipv6": ["AAAA"]}.get(family or "", ["A", "AAAA"])]
-    owner = dns.parse_name(name)
-    return [(owner, rdtype) for rdtype in rdtypes]
-
-
-def _is_address(text: str) -> bool:
-    try:
-        parse_ip(text)
-    except MalformedAddress:
-        return False
-    return True
-
-
-def _addresses_of_servers(dns: Any, servers: Sequence[str], timeout_s: float) -> list[InternetAddress]:
-    """Return the addresses of the servers that were typed; a name is looked up by the system."""
-    found: list[InternetAddress] = []
-    for text in servers:
-        host, port = dns.split_server(text)
-        if _is_address(host):
-            found.append(InternetAddress(str(parse_ip(host)), port))
-        else:
-            found += in_time(f"cannot resolve {host}", timeout_s, partial(resolver.addresses_of, host, port))
-    return found
-
-
-def system_servers(path: str = RESOLV_CONF) -> list[InternetAddress]:
-    """Return the name servers that the system asks. Raises: NameNotFound where the file does not name any."""
-    from portside.protocols import dns
-
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            servers = dns.parse_resolv_conf(file.read())
-    except OSError:
-        servers = []
-    if not servers:
-        raise NetworkError(f"{path} names no name server: give one with --server")
-    return servers
-
-
-def _by_server(
-    dns: Any, questions: Sequence[Question], servers: Sequence[str], *, timeout_s: float, as_json: bool
-) -> None:
-    addresses = _addresses_of_servers(dns, servers, timeout_s) or system_servers()
-    rows: list[dict[str, object]] = []
-    failures: list[NameNotFound] = []
-
-    async def look_up_all(network: Network) -> None:
-        for name, rdtype in questions:
-            try:
-                found: Found = await dns.look_up(network, addresses, name, rdtype, timeout_s=timeout_s)
-            except NameNotFound as failure:
-                failures.append(failure)
-                continue
-            where = {"server": found.server, "transport": found.transport}
-            rows.extend({**_record_row(record), **where} for record in found.records)
-
-    _drive(look_up_all)
-    _print_records(rows, failures, as_json=as_json)
-
-
-def _drive(client: Callable[[Network], Coroutine[Any, Any, None]]) -> None:
-    """Run a client on blocking sockets, which need no event loop."""
-    from portside.net.blocking import BlockingNetwork
-    from portside.net.drive import drive
-
-    drive(client(BlockingNetwork()), handler="resolve", model="blocking")
-
-
-def _record_row(record: Record) -> dict[str, object]:
-    return {"name": record.name, "ttl_s": record.ttl_s, "type": record.type, "data": record.data}
-
-
-def _print_records(rows: list[dict[str, object]], failures: Sequence[NameNotFound], *, as_json: bool) -> None:
-    """Print the records; a question without any is a failure unless another one has some (A without AAAA)."""
-    rows = [row for place, row in enumerate(rows) if row not in rows[:place]]  # aliases are told with each question
-    if not rows and failures:
-        raise failures[0]
-    print_listing(rows, _RECORD_COLUMNS, as_json=as_json)
-
-
-_RECORD_COLUMNS: Final = (Column("name"), Column("ttl_s", "TTL", right=True), Column("type"), Column("data"))
-
-
-# ── from the root ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _by_walk(
-    dns: Any,
-    questions: Sequence[Question],
-    servers: Sequence[str],
-    *,
-    family: Family | None,
-    timeout_s: float,
-    as_json: bool,
-) -> None:
-    addresses = _addresses_of_servers(dns, servers, timeout_s)
-    roots: list[Server] = [dns.Server(address) for address in addresses] or dns.roots(family)
-    rows: list[dict[str, object]] = []
-
-    def on_step(step: Step) -> None:
-        if as_json:
-            rows.append(step_row(step))
-        else:
-            write_out("".join(f"{line}\n" for line in step_lines(step, _columns())), flush=True)
-
-    async def walk_all(network: Network) -> None:
-        walk: Walk = dns.Walk(
-            network,
-            roots,
-            timeout_s=timeout_s,
-            on_step=on_step,
-            family=family,
-            port=addresses[0].port if addresses else dns.PORT,
-        )
-        failures = []
-        for name, rdtype in questions:
-            try:
-                await walk.find(name, rdtype)
-            except NameNotFound as failure:
-                failures.append(failure)
-        if len(failures) == len(questions):
-            raise failures[0]
-
-    try:
-        _drive(walk_all)
-    finally:
-        if as_json:
-            print_array(rows)
-
-
-def step_row(step: Step) -> dict[str, object]:
-    """Return the row with the keys of --json, documented in docs/names.md."""
-    return {
-        "depth": step.depth,
-        "zone": step.zone,
-        "name": step.name,
-        "type": step.type,
-        "server": step.server,
-        "server_name": step.server_name,
-        "outcome": step.outcome,
-        "sentence": step.sentence,
-        "records": [_record_row(record) for record in step.records],
-        "took_s": round(step.took_s, 6),
-    }
-
-
-def step_lines(step: Step, columns: int) -> Iterator[str]:
-    """Yield the lines that tell a step: whom we asked for what, what came of it, and the records."""
-    margin = "    " * step.depth
-    host = step.server.host if step.server.port == 53 else str(step.server)
-    named = f"{step.server_name} ({host})" if step.server_name else host
-    whose = "the root" if step.zone == "." else step.zone
-    asked = f"{whose}: asked {named} for {step.name} {step.type}, {step.took_s * 1_000:.0f} ms"
-    yield from _wrapped(asked, margin, columns, bold=True)
-    margin += "  "
-    if step.outcome == "referral":
-        names = [record.data for record in step.records if record.type == "NS"]
-        glue = sum(record.type != "NS" for record in step.records)
-        told = f"{glue or 'no'} address{'' if glue == 1 else 'es'} told along"
-        yield from _wrapped(f"{step.sentence}: {', '.join(names)} ({told})", margin, columns)
-        return
-    if step.outcome != "answer":
-        yield from _wrapped(step.sentence, margin, columns)
-    for record in step.records:
-        yield harmless(f"{margin}{record.name}  {record.ttl_s}  {record.type}  {record.data}")
-
-
-def _wrapped(text: str, margin: str, columns: int, *, bold: bool = False) -> Iterator[str]:
-    lines = textwrap.wrap(
-        harmless(text), max(columns - len(margin), 24), subsequent_indent="  ", break_on_hyphens=False
-    )
-    for line in lines:
-        yield margin + (styled(line, "bold", stream=sys.stdout) if bold else line)
-
-
-def _columns() -> int:
-    if sys.stdout is not None and sys.stdout.isatty():
-        return shutil.get_terminal_size().columns
-    return 1_000  # a line each, for whatever reads it
