@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from portside.observe import stderr as module
 from portside.observe.stderr import Stderr
 
 
@@ -43,6 +44,26 @@ def test_a_reader_who_does_not_read_costs_records_and_nothing_else(pipe: tuple[i
     os.read(reading, 65_536)
     assert stderr.write(record)
     assert os.get_blocking(writing), "the flags of what we inherited are not ours to set"
+
+
+def test_a_reader_who_does_not_read_is_waited_for_only_a_part_of_the_time(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [0.0]
+    waits = []
+
+    def wait(fd: int, timeout_ms: int) -> bool:
+        waits.append(now_s[0])
+        now_s[0] += timeout_ms / 1_000
+        return False
+
+    monkeypatch.setattr(module, "_writable", wait)
+    stderr = Stderr(pipe[1], lambda: now_s[0])
+    fill(stderr, b"x" * 99 + b"\n")
+    while now_s[0] < 10.0:
+        assert not stderr.write(b"x" * 100)
+        now_s[0] += 0.01
+    assert len(waits) == pytest.approx(10.0 / 1.1, abs=1)
 
 
 def test_a_record_that_was_cut_does_not_spoil_the_next(pipe: tuple[int, int]) -> None:

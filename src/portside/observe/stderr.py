@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import select
 import stat
+from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
-PATIENCE_MS: Final = 100  # how long a reader who has just stopped reading is waited for
+PATIENCE_MS: Final = 100  # how long a reader who has just stopped reading is waited for …
+WAITING_SHARE: Final = 0.1  # … and how much of its time a process may wait so: a slow reader must not slow us down
 
 
 class Stderr:
@@ -20,11 +23,12 @@ class Stderr:
 
     # No lock: the kernel keeps writes apart, and one held by another thread at a fork would never open again.
 
-    def __init__(self, fd: int = 2) -> None:
+    def __init__(self, fd: int = 2, clock: Callable[[], float] = monotonic) -> None:
         self._inherited_fd = fd
+        self._clock = clock
         self._fd = _reopened(fd)
         self._is_cut = False  # the last record stands without its end
-        self._is_stalled = False  # nobody read in time: no more patience until somebody does
+        self._patient_from_s = 0.0  # when the next wait is allowed
         self.lost = 0
 
     @property
@@ -36,14 +40,23 @@ class Stderr:
         if self._is_cut:
             record = b"\n" + record
         written = self._write_some(record)
-        if written < len(record) and not self._is_stalled and _writable(self._fd, PATIENCE_MS):
+        if written < len(record) and self._wait():
             written += self._write_some(record[written:])
         is_whole = written == len(record)
-        self._is_stalled = not is_whole
         if written:
             self._is_cut = not is_whole
         self.lost += not is_whole
         return is_whole
+
+    def _wait(self) -> bool:
+        """Wait a little for room, if we have not done so too much of late. Returns whether there is room."""
+        begin_s = self._clock()
+        if begin_s < self._patient_from_s:
+            return False
+        is_writable = _writable(self._fd, PATIENCE_MS)
+        end_s = self._clock()
+        self._patient_from_s = end_s + (end_s - begin_s) / WAITING_SHARE
+        return is_writable
 
     def _write_some(self, data: bytes) -> int:
         try:
