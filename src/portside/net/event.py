@@ -1,16 +1,6 @@
 """Connections under an event loop: raw non-blocking sockets on a lane, driven by the handler's own Task.
 
-A connection is three things in one object, so that a byte's way is short and an idle connection small:
-
-- the stream that the handler reads and writes;
-- the coroutine that the handler's Task runs (``send``, ``throw``): it passes everything on to the handler;
-- the future-like thing that Task waits for while the handler is parked here (``add_done_callback``, ``cancel``).
-
-So a real Task exists, and timeouts, cancellation, context variables and task groups are asyncio's own. But when bytes
-come, the lane resumes the handler itself; the Task does not notice, it still waits for the connection. Only when the
-handler awaits something foreign (a Future, a sleep) or ends is the Task woken, and takes over from there.
-
-Other tasks may use the connection too: whoever is not the handler's own Task waits on an ordinary Future.
+How a handler waits here is told in ``net.parking``; when it is resumed, in ``net.lane``.
 """
 
 from __future__ import annotations
@@ -18,10 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import select
 import types
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
-from contextvars import Context, copy_context
+from collections.abc import AsyncIterator, Generator
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from portside.address import Address, from_sockaddr
@@ -30,9 +18,10 @@ from portside.errors import ConnectionClosed, ConnectionLost, HandlerError, TlsF
 from portside.events import EndReason
 from portside.net import tls
 from portside.net.files import FILE_PIECE_BYTES, Splice, descriptor_of, write_all
-from portside.net.lane import HANGUP, READING, RUNNING, WRITING, Lane
+from portside.net.lane import READING, WRITING, Lane
+from portside.net.parking import CLOSED, ENDING, LINGERING, ParkingStream, wake_future
 from portside.net.sockets import SHUT_RDWR, SHUT_WR, Socket, reset_on_close, translate
-from portside.net.stream import PIECE_BYTES, Deadline, State, Stream
+from portside.net.stream import PIECE_BYTES, Deadline
 
 if TYPE_CHECKING:
     import ssl
@@ -40,60 +29,28 @@ if TYPE_CHECKING:
 TURN_BYTES: Final = 1 << 20  # a connection that never has to wait lets the others have a turn after so many bytes
 TLS_PIECE_BYTES: Final = 1 << 18  # plain bytes sealed at a time; larger pieces win nothing more
 
-# Values of _parked beside the lane's:
-ENDING: Final = 3  # the handler waits, for bytes or room, but will be told that the connection was ended
-LINGERING: Final = 4  # closed, waiting for the peer's end of stream
-CLOSED: Final = 5
-PARKED: Final = frozenset({READING, WRITING, ENDING})
-
-Finished = Callable[["EventConnection", BaseException | None], None]
-
 
 @types.coroutine
 def _let_others_run() -> Generator[None, None, None]:
     yield
 
 
-class EventConnection(Stream):
+class EventConnection(ParkingStream):
     """A connection of an event loop. Give it a handler with ``start``, or use it from any task without one."""
 
     __slots__ = (
-        "__weakref__",
-        "_context",
         "_direct",
         "_engine",
-        "_finished",
-        "_hangup",
-        "_lane",
-        "_main",
-        "_outcome",
-        "_parked",
-        "_readable",
-        "_reader",
         "_receive",
-        "_run",
         "_send",
-        "_send_main",
         "_shut",
         "_socket",
         "_spare",
-        "_take_max",
-        "_task",
         "_turn_in_ends",
         "_turn_out_ends",
         "_unsent",
-        "_wake_task",
         "_write_lock",
-        "_writer",
-        "_yielded",
     )
-
-    # Set by start(): a connection without a handler has none of them, and no Task.
-    _main: Coroutine[Any, Any, None]
-    _send_main: Callable[[Any], object]
-    _finished: Finished
-    _context: Context
-    _run: Callable[..., object]
 
     def __init__(
         self,
@@ -105,28 +62,17 @@ class EventConnection(Stream):
         peer: Address | None = None,
     ) -> None:
         """Take over a connected non-blocking socket."""
-        super().__init__(network, local=local, peer=peer)
+        super().__init__(lane, network, local=local, peer=peer)
         self._socket = sock
-        self._lane = lane
         self._receive = sock.recv
         self._send = sock.send
         self._engine: tls.TlsEngine | None = None
         self._direct = True  # plain, unpaced, open and nobody in mid-write: bytes may go straight to the socket
-        self._readable = True  # the kernel may have bytes for us; edge-triggered, so only EAGAIN makes it False
-        self._hangup = False  # … and after a hang-up not even that: the end or an error is still to be read
         self._spare = b""  # plain bytes of a TLS record beyond what was asked for
         self._shut = False  # write_eof was called
-        self._parked = RUNNING  # what the handler waits for here, or LINGERING, CLOSED
-        self._take_max = PIECE_BYTES  # how much the parked handler takes
-        self._reader: asyncio.Future[None] | None = None  # a task, not the handler's own, waiting to read …
-        self._writer: asyncio.Future[None] | None = None  # … or to write
         self._write_lock: asyncio.Lock | None = None
         self._unsent: memoryview | None = None  # accepted for sending, not yet taken by the kernel
         self._turn_in_ends = self._turn_out_ends = TURN_BYTES
-        self._task: asyncio.Task[None] | None = None
-        self._outcome: BaseException | None = None
-        self._yielded: object = self
-        self._wake_task: Callable[[object], object] | None = None
         lane.add(sock.fileno(), self)
 
     def _find_local(self) -> Address:
@@ -134,194 +80,6 @@ class EventConnection(Stream):
 
     def _find_peer(self) -> Address:
         return from_sockaddr(self._socket.getpeername())
-
-    @property
-    def state(self) -> State:
-        if self._parked >= ENDING:
-            return "closing"
-        if self._parked == WRITING or self._writer is not None:
-            return "writing"
-        if self._parked == READING or self._reader is not None:
-            return "reading"
-        return "busy"
-
-    # ── the handler's Task ───────────────────────────────────────────────────────────────────────────────────────────
-
-    def start(self, main: Coroutine[Any, Any, None], finished: Finished, context: Context | None = None) -> None:
-        """Run the handler's coroutine on this connection: at once, until it first has to wait, or if another task is
-        running, when that lets go of the loop.
-
-        ``finished(connection, error)`` is called when it is over, with what it raised. Nothing it raises goes further,
-        except KeyboardInterrupt and SystemExit.
-        """
-        self._main = main
-        self._finished = finished
-        self._send_main = main.send
-        self._context = copy_context() if context is None else context.copy()
-        self._run = self._context.run
-        self._task = asyncio.Task(cast("Coroutine[Any, Any, None]", self), loop=self._lane.loop, context=self._context)
-        if asyncio.current_task(self._lane.loop) is None:
-            self._lane.resume(self, self._send_main, None)
-
-    @property
-    def task(self) -> asyncio.Task[None] | None:
-        return self._task
-
-    # The coroutine that the Task runs.
-
-    def send(self, _: None) -> object:
-        """Called by the Task: at its start, and when it was woken for one of the reasons of this object."""
-        if self._outcome is not None:
-            raise self._over()
-        if self._yielded is not self:
-            yielded, self._yielded = self._yielded, self
-            return yielded  # what the handler awaits is foreign: the Task waits for it
-        if self._parked in PARKED:
-            return self  # the lane ran it up to here: the Task waits for the connection
-        return self._step(self._send_main, None)
-
-    def throw(self, error: BaseException, *_: object) -> object:
-        """Called by the Task to cancel the handler, or with the error of something foreign."""
-        if self._outcome is not None:
-            raise self._over()
-        if self._yielded is not self:
-            yielded, self._yielded = self._yielded, self
-            if isinstance(error, asyncio.CancelledError) and isinstance(yielded, asyncio.Future) and yielded.cancel():
-                return yielded  # as a Task does that is cancelled while it waits
-        if self._parked in PARKED:
-            self._parked = RUNNING
-        return self._step(self._main.throw, error)
-
-    def _step(self, step: Callable[[Any], object], argument: object) -> object:
-        try:
-            return step(argument)
-        except BaseException as error:
-            self._note_outcome(error)
-            raise self._over() from None
-
-    # What the lane calls after it ran the handler.
-
-    def _main_over(self, error: BaseException) -> None:
-        self._note_outcome(error)
-        if isinstance(error, (Exception, asyncio.CancelledError, GeneratorExit)):
-            self._wake()
-        else:  # KeyboardInterrupt, SystemExit: the Task lets them through, which would end the lane's turn
-            self._lane.loop.call_soon(self._wake)
-
-    def _hand_to_task(self, yielded: object) -> None:
-        self._yielded = yielded
-        self._wake()
-
-    def _wake(self) -> None:
-        """Let the Task take a step. Before its first one it knows of us nothing yet, and will ask."""
-        wake, self._wake_task = self._wake_task, None
-        if wake is not None:
-            self._context.run(wake, self)
-
-    def _note_outcome(self, error: BaseException) -> None:
-        self._outcome = error
-        try:
-            self._finished(self, None if isinstance(error, StopIteration) else error)
-        except Exception as failure:  # the conductor's bug must not end the lane's turn
-            self._lane.loop.call_exception_handler(
-                {"message": "what was to be done after a handler failed", "exception": failure}
-            )
-
-    def _over(self) -> BaseException:
-        """Return what ends the Task: errors of the handler have been told to ``finished`` and go no further."""
-        error = self._outcome
-        assert error is not None
-        if isinstance(error, Exception):
-            return StopIteration()
-        return error
-
-    # The future-like thing that the Task waits for.
-
-    @property
-    def _asyncio_future_blocking(self) -> bool:
-        return True
-
-    @_asyncio_future_blocking.setter
-    def _asyncio_future_blocking(self, blocking: bool) -> None:
-        """The Task marks a future so that it was yielded properly; a connection always was."""
-
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        return self._lane.loop
-
-    def add_done_callback(self, wake: Callable[[object], object], *, context: Context | None = None) -> None:
-        self._wake_task = wake
-
-    def result(self) -> None:
-        """The Task asks after it was woken; what there is to tell, ``send`` does."""
-
-    def cancel(self, msg: object = None) -> bool:
-        """Called by ``Task.cancel``. False: the Task shall throw CancelledError at its next step, which we arrange."""
-        self._lane.loop.call_soon(self._wake)
-        return False
-
-    # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _note(self, mask: int) -> None:
-        """Remember what the kernel reported, and move whoever waits for it: all but the lane's hot path."""
-        if self._parked == LINGERING:
-            self._discard()
-            return
-        if mask & HANGUP:
-            self._hangup = True
-        if mask & (HANGUP | select.EPOLLIN):
-            self._readable = True
-            _wake_future(self._reader)
-        if mask & (HANGUP | select.EPOLLOUT):
-            if self._parked == WRITING:
-                self._lane.resume(self, self._send_main, None)
-            else:
-                _wake_future(self._writer)
-
-    def _is_owner(self) -> bool:
-        """Return whether the code that runs is the handler, in its own Task: it may park here."""
-        lane = self._lane
-        return lane.running is self or (self._task is not None and asyncio.current_task(lane.loop) is self._task)
-
-    @types.coroutine
-    def _park_reading(self, limit: int) -> Generator[Any, Any, bytes]:
-        self._take_max = limit
-        self._parked = READING
-        try:
-            return cast("bytes", (yield self))
-        finally:
-            self._take_max = PIECE_BYTES
-
-    @types.coroutine
-    def _park_writing(self) -> Generator[Any, Any, None]:
-        self._parked = WRITING
-        yield self
-
-    async def _wait_readable(self, timeout_s: float | None) -> None:
-        if self._reader is not None:
-            raise HandlerError("two tasks read from one connection at once")
-        self._reader = self._future(timeout_s)
-        try:
-            await self._reader
-        finally:
-            self._reader = None
-        self._check_open()
-
-    async def _wait_writable(self) -> None:
-        if self._is_owner():
-            await self._park_writing()
-            return
-        self._writer = self._future(None)  # the write lock lets one task in
-        try:
-            await self._writer
-        finally:
-            self._writer = None
-
-    def _future(self, timeout_s: float | None) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = self._lane.loop.create_future()
-        if timeout_s is not None:
-            timer = self._lane.loop.call_later(timeout_s, _time_out, future)
-            future.add_done_callback(lambda _: timer.cancel())
-        return future
 
     async def _end_turn(self) -> None:
         """Let the others run: a connection that never has to wait would keep the loop for itself."""
@@ -738,18 +496,4 @@ class EventConnection(Stream):
             self._lane.forget(self._socket.fileno(), self)
             self._socket.close()
             for future in (self._reader, self._writer):
-                _wake_future(future)
-
-
-# A Task takes what is registered as a coroutine; of its methods it calls only send and throw.
-Coroutine.register(EventConnection)
-
-
-def _wake_future(future: asyncio.Future[None] | None) -> None:
-    if future is not None and not future.done():
-        future.set_result(None)
-
-
-def _time_out(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_exception(TimeoutError())
+                wake_future(future)

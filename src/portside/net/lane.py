@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from portside.net.event import EventConnection
+    from portside.net.parking import ParkingStream
 
 # The Task of a handler must be the current one while the lane runs the handler: asyncio.timeout, TaskGroup and
 # current_task() depend on it. These are asyncio's hooks for task implementations of one's own. In a turn of many
@@ -56,26 +56,26 @@ class Lane:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.running: EventConnection | None = None
-        self._connections: dict[int, EventConnection] = {}
-        self._lingering: dict[EventConnection, float] = {}
+        self.running: ParkingStream | None = None
+        self._connections: dict[int, ParkingStream] = {}
+        self._lingering: dict[ParkingStream, float] = {}
         self._all_gone: asyncio.Future[None] | None = None
         self._epoll = select.epoll()
         self._poll = self._epoll.poll
         loop.add_reader(self._epoll.fileno(), self._turn)
 
-    def add(self, descriptor: int, connection: EventConnection) -> None:
+    def add(self, descriptor: int, connection: ParkingStream) -> None:
         self._connections[descriptor] = connection
         self._epoll.register(descriptor, WATCHED)
 
-    def forget(self, descriptor: int, connection: EventConnection) -> None:
+    def forget(self, descriptor: int, connection: ParkingStream) -> None:
         """Drop a connection whose socket is about to be closed; closing takes it out of the epoll."""
         self._connections.pop(descriptor, None)
         self._lingering.pop(connection, None)
         if self._all_gone is not None and not self._lingering and not self._all_gone.done():
             self._all_gone.set_result(None)
 
-    def linger(self, connection: EventConnection, for_s: float) -> bool:
+    def linger(self, connection: ParkingStream, for_s: float) -> bool:
         """Close the connection's socket at the latest after ``for_s`` seconds; False if it was closed at once.
 
         There may be LINGERING_MAX such connections: more are a flood, and gets no such courtesy.
@@ -164,7 +164,7 @@ class Lane:
             self.running = None
             _make_none_current(self.loop)
 
-    def resume(self, connection: EventConnection, step: Callable[[Any], object], argument: object) -> None:
+    def resume(self, connection: ParkingStream, step: Callable[[Any], object], argument: object) -> None:
         """Run the parked (or new) handler of the connection until it waits again or is over.
 
         ``step`` is its coroutine's ``send``, with what it waited for, or its ``throw``, with an error.
