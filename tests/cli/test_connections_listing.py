@@ -137,6 +137,14 @@ def test_states_are_known_in_every_spelling(text: str, state: str) -> None:
     assert parse_state(text) == state
 
 
+def test_a_list_in_the_environment_has_commas(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PORTSIDE_STATE", "listen,nonsense")
+    assert main(["connections"]) == 2
+    assert "there is no state 'nonsense'" in capsys.readouterr().err
+
+
 def test_an_unknown_state_gets_the_nearest_word(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["connections", "--state", "establishd"]) == 2
     assert "there is no state 'establishd'; did you mean ESTABLISHED?" in capsys.readouterr().err

@@ -85,7 +85,18 @@ def load_command(name: str) -> click.Command:
     if not COMMANDS[name].serves:
         for option in _options_of(command):
             option.envvar = option.envvar or variable_of(option)
+            if option.multiple and option.type is click.STRING:
+                option.type = _LIST_TEXT
     return command
+
+
+class _ListText(click.types.StringParamType):
+    """Text of a repeated option, which its environment variable separates by commas."""
+
+    envvar_list_splitter = ","
+
+
+_LIST_TEXT: Final = _ListText()
 
 
 def _options_of(command: click.Command) -> Iterator[click.Option]:
