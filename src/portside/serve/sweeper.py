@@ -34,11 +34,8 @@ class Sweeper:
     def tick(self) -> None:
         now_s = self._clock()
         service, idle_s, life_s = self._service, self._idle_s, self._life_s
-        bytes_in = bytes_out = 0
         connections = list(service.live.values())  # ending one may take it out of the dict, as may other threads
         for connection in connections:
-            bytes_in += connection.bytes_in
-            bytes_out += connection.bytes_out
             moved = connection.bytes_in + connection.bytes_out
             # What moved since the last look may have moved just now: counting from now never ends anyone early.
             if moved != connection.swept_bytes or connection.state == "busy":
@@ -50,6 +47,12 @@ class Sweeper:
                 continue
             if connection.age_s >= life_s:
                 connection.end("life", service.goodbye(LIFE_WORDS) if connection.state == "reading" else b"")
-        service.ledger.put(OPEN, len(service.live))
-        service.ledger.put(LIVE_BYTES_IN, bytes_in)
-        service.ledger.put(LIVE_BYTES_OUT, bytes_out)
+        publish(service)
+
+
+def publish(service: Service) -> None:
+    """Write down how many connections there are, and what they have moved so far."""
+    connections = list(service.live.values())
+    service.ledger.put(OPEN, len(connections))
+    service.ledger.put(LIVE_BYTES_IN, sum([connection.bytes_in for connection in connections]))
+    service.ledger.put(LIVE_BYTES_OUT, sum([connection.bytes_out for connection in connections]))

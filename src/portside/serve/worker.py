@@ -25,7 +25,7 @@ from portside.net.stream import Stream
 from portside.serve import channel as say
 from portside.serve.service import CUT_OFF, Service
 from portside.serve.settings import ServiceSettings
-from portside.serve.sweeper import TICK_S, Sweeper
+from portside.serve.sweeper import TICK_S, Sweeper, publish
 
 if TYPE_CHECKING:
     from portside.net.tls import ServerTls
@@ -237,12 +237,13 @@ class Worker:
             return
         if self._cut_at_s is None:
             self._cut_at_s = self._clock()
-            count = self.connections.cut_off()
-            if count:
+            # First the record: once the last connection is over, the main thread may leave with the process.
+            if count := self.connections.count():
                 self.service.ledger.count(CUT_OFF, count)
                 log.warning(
                     "%s: the drain deadline cut off %d connection%s", self.service.name, count, "s" * (count != 1)
                 )
+            self.connections.cut_off()
         if self._clock() - self._cut_at_s > CUT_GRACE_S:
             leave(0)  # a handler that does not come back must not hold up the stop
 
@@ -257,6 +258,7 @@ class Worker:
                 self._drain_step()
             case say.ListConnections(ask, first):
                 if first:
+                    self.connections.publish()  # the counters shall agree with the rows
                     self._pages = pages_of(self.connections.rows(), say.ROWS_A_PAGE)
                 page = next(self._pages, [])
                 self._say(say.Rows(ask, page, more=len(page) == say.ROWS_A_PAGE))
@@ -296,6 +298,10 @@ class Connections:
     def rows(self) -> Iterator[say.Row]:
         raise NotImplementedError
 
+    def publish(self) -> None:
+        """Write the counters of now into the ledger."""
+        raise NotImplementedError
+
     def end(self, identity: str, why: str, reason: EndReason = "stopped") -> bool:
         """End one, as an operator asks; False if there is none of that name."""
         raise NotImplementedError
@@ -304,8 +310,12 @@ class Connections:
         """Let those go that wait for input and have words for it in their protocol."""
         raise NotImplementedError
 
-    def cut_off(self) -> int:
-        """End all that are left, and return how many that were."""
+    def count(self) -> int:
+        """Return how many there are."""
+        raise NotImplementedError
+
+    def cut_off(self) -> None:
+        """End all that are left."""
         raise NotImplementedError
 
 
@@ -318,6 +328,9 @@ class LiveConnections(Connections):
     def rows(self) -> Iterator[say.Row]:
         for connection in list(self._service.live.values()):
             yield row_of(connection)
+
+    def publish(self) -> None:
+        publish(self._service)
 
     def end(self, identity: str, why: str, reason: EndReason = "stopped") -> bool:
         connection = self._service.live.get(identity)
@@ -333,11 +346,12 @@ class LiveConnections(Connections):
             if connection.state == "reading":
                 connection.end("drained", self._service.goodbye(why))
 
-    def cut_off(self) -> int:
-        connections = list(self._service.live.values())
-        for connection in connections:
+    def count(self) -> int:
+        return len(self._service.live)
+
+    def cut_off(self) -> None:
+        for connection in list(self._service.live.values()):
             connection.end("drained")
-        return len(connections)
 
 
 def row_of(connection: Stream) -> say.Row:

@@ -116,7 +116,7 @@ class House(Connections):
         if monotonic() >= self._due_s:
             self._due_s = monotonic() + self._worker.tick_s
             self._worker.tick()
-            self._publish()
+            self.publish()
 
     def _forget_wakes(self) -> None:
         try:
@@ -125,10 +125,10 @@ class House(Connections):
         except BlockingIOError:
             pass
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
         rows = [child.row for child in self._children.values() if child.row is not None]
         ledger = self._service.ledger
-        ledger.put(OPEN, sum(not child.is_message for child in self._children.values()))
+        ledger.put(OPEN, self.count())
         ledger.put(LIVE_BYTES_IN, sum(row.bytes_in for row in rows))
         ledger.put(LIVE_BYTES_OUT, sum(row.bytes_out for row in rows))
 
@@ -183,7 +183,7 @@ class House(Connections):
         how = f"its process was killed by signal {-status}" if status < 0 else f"its process ended with status {status}"
         service.ledger.count(HANDLER_FAILED)
         log.error("%s: the connection of %s is lost: %s", service.name, child.peer, how)
-        if child.row is not None and events.listening():
+        if child.row is not None and events.listening(events.ConnectionClosed):
             row = child.row
             events.emit(
                 events.ConnectionClosed(
@@ -220,11 +220,13 @@ class House(Connections):
                 child.is_told_to_drain = True
                 self._tell(child, say.Drain(left_s + CUT_LATER_S))
 
-    def cut_off(self) -> int:
+    def count(self) -> int:
+        return sum(not child.is_message for child in self._children.values())
+
+    def cut_off(self) -> None:
         for child in list(self._children.values()):
             if child.row is not None:
                 self._tell(child, say.EndConnection(0, child.row.id, reason="drained"))
-        return sum(not child.is_message for child in self._children.values())
 
     def _tell(self, child: Child, message: say.ToWorker) -> None:
         try:
