@@ -15,7 +15,7 @@ import pytest
 from portside.address import InternetAddress
 from portside.contracts import Connection, PlainConnection
 from portside.errors import ConnectionClosed, ConnectionEnded, ConnectionLost, NameNotFound, TlsFailed, UsageError
-from portside.net import blocking, resolve
+from portside.net import blocking_stream, resolve
 from portside.net.blocking import NETWORK, BlockingConnection
 from portside.net.drive import drive
 from portside.net.plain import PlainStream, call_plain, finish
@@ -29,7 +29,7 @@ Ends = tuple[BlockingConnection, BlockingConnection]
 @pytest.fixture
 def ends() -> Iterator[Ends]:
     """The server's and the client's connection."""
-    server, client = (BlockingConnection(sock) for sock in connected_sockets())
+    server, client = (BlockingConnection(sock, network=NETWORK) for sock in connected_sockets())
     yield server, client
     server.abort()
     client.abort()
@@ -144,7 +144,7 @@ def test_ending_never_reaches_the_next_connection_with_the_same_descriptor() -> 
     """Descriptors are reused at once; many ends race with as many closes."""
     for _ in range(300):
         one, other = socketpair()
-        old = BlockingConnection(one)
+        old = BlockingConnection(one, network=NETWORK)
         other.close()
         ending = threading.Thread(target=old.end, args=("idle",))
         ending.start()
@@ -158,7 +158,7 @@ def test_ending_never_reaches_the_next_connection_with_the_same_descriptor() -> 
 
 
 def test_a_peer_that_never_closes_holds_nobody_for_long(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocking, "LINGER_S", 0.05)
+    monkeypatch.setattr(blocking_stream, "LINGER_S", 0.05)
     server, client = ends
     finish(client.write(b"unread"))
     started_s = time.monotonic()
@@ -169,7 +169,7 @@ def test_a_peer_that_never_closes_holds_nobody_for_long(ends: Ends, monkeypatch:
 def test_a_peer_that_never_stops_talking_holds_nobody_for_long(
     ends: Ends, alongside: Callable[[Callable[[], object]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blocking, "LINGER_S", 0.05)
+    monkeypatch.setattr(blocking_stream, "LINGER_S", 0.05)
     server, client = ends
 
     def talk() -> None:
@@ -196,7 +196,7 @@ def test_many_small_pieces_and_a_socket_that_takes_little_at_a_time(
 ) -> None:
     one, other = socketpair()
     one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
-    server, client = BlockingConnection(one), BlockingConnection(other)
+    server, client = (BlockingConnection(sock, network=NETWORK) for sock in (one, other))
     chunks = [pattern(size) for size in range(700)]
 
     def write() -> None:

@@ -220,6 +220,17 @@ def test_blocking_datagrams() -> None:
     drive(conversation(), handler="test", model="iterative")
 
 
+class Crowded(EventDatagrams):
+    """A socket that has no room for the next so many attempts."""
+
+    full = 0
+
+    def _send_nowait(self, data: bytes, peer: InternetAddress | None) -> bool:
+        self._check_open()
+        self.full -= 1
+        return self.full < 0 and super()._send_nowait(data, peer)
+
+
 @pytest.mark.parametrize("loop_name", ["asyncio", "uvloop"])
 def test_event_datagrams(loop_name: str) -> None:
     factory = pytest.importorskip("uvloop").new_event_loop if loop_name == "uvloop" else asyncio.new_event_loop
@@ -253,8 +264,25 @@ def test_event_datagrams(loop_name: str) -> None:
         with pytest.raises(ConnectionClosed):
             await waiting
 
+    async def sent_when_there_is_room() -> None:
+        loop = asyncio.get_running_loop()
+        server = EventDatagrams(bind_datagrams(parse_endpoint("udp://127.0.0.1:0")), NETWORK, loop)
+        assert isinstance(server.address, InternetAddress)
+        client = Crowded(connect_datagrams(parse_endpoint("udp://127.0.0.1:1"), [server.address]), NETWORK, loop)
+        client.full = 4
+        await asyncio.gather(client.send(b"one"), client.send(b"other"))
+        assert sorted([(await server.receive()).data for _ in range(2)]) == [b"one", b"other"]
+        client.full = 1
+        waiting = asyncio.create_task(client.send(b"never"))
+        await asyncio.sleep(0)
+        await client.close()
+        with pytest.raises(ConnectionClosed):
+            await waiting
+        await server.close()
+
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(conversation())
+        runner.run(sent_when_there_is_room())
         runner.run(closed_while_waiting())
 
 

@@ -7,17 +7,16 @@ the answer. Nothing here waits for room to send: a datagram that does not fit is
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import select
 from collections.abc import Awaitable, Callable, Generator
 from ipaddress import IPv4Address, IPv6Address
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from portside.address import Address, Endpoint, InternetAddress, from_sockaddr, unmapped
 from portside.contracts import Network
 from portside.errors import ConnectionClosed, HandlerError, NetworkError, UsageError
+from portside.net.closing import ClosedAtBlockEnd
 from portside.net.sockets import (
     IP_PKTINFO,
     IPPROTO_IP,
@@ -231,19 +230,16 @@ def connect_datagrams(endpoint: Endpoint, addresses: list[InternetAddress]) -> S
     Raises: NetworkError with what the last one said.
     """
     _as_udp(endpoint)
-    failure: OSError | None = None
+    failure = OSError(errno.EADDRNOTAVAIL, "the name has no address")
     for address in addresses:
         sock = open_datagram(address)
         try:
             prepare_datagrams(sock)
             connect_nowait(sock, address)
+            return sock
         except OSError as error:
             sock.close()
             failure = error
-        else:
-            return sock
-    if failure is None:
-        raise NetworkError(f"{endpoint} has no address")
     raise translate(failure, str(endpoint)) from failure
 
 
@@ -256,7 +252,7 @@ def _as_udp(endpoint: Endpoint) -> Endpoint:
     raise UsageError(f"{endpoint} carries no datagrams: udp://HOST:PORT does")
 
 
-class _Datagrams:
+class _Datagrams(ClosedAtBlockEnd):
     """What the blocking and the event socket share. See ``contracts.Datagrams``."""
 
     __slots__ = ("_mailbox_address", "_network", "_peer", "_socket")
@@ -312,17 +308,8 @@ class _Datagrams:
 
     def _of_peer(self, error: Exception) -> Exception:
         """Return the error with the name of the peer, where there is just one."""
-        if self._peer is None or not isinstance(error, NetworkError):
-            return error
-        return NetworkError(f"udp://{self._peer}: {error}")
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
+        is_its = self._peer is not None and isinstance(error, NetworkError)
+        return NetworkError(f"udp://{self._peer}: {error}") if is_its else error
 
     async def close(self) -> None:
         self._socket.close()
@@ -351,14 +338,15 @@ class BlockingDatagrams(_Datagrams):
 
 
 class EventDatagrams(_Datagrams):
-    """Datagrams of an event loop, any that has ``add_reader``; one task may receive and others send."""
+    """Datagrams of an event loop, any that has ``add_reader``; one task may receive, and any send."""
 
-    __slots__ = ("_loop", "_reader")
+    __slots__ = ("_loop", "_reader", "_writers")
 
     def __init__(self, sock: Socket, network: Network, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(sock, network)
         self._loop = loop
         self._reader: asyncio.Future[None] | None = None
+        self._writers: list[asyncio.Future[None]] = []
 
     async def receive(self, timeout_s: float | None = None) -> UdpMessage:
         if self._reader is not None:
@@ -382,19 +370,21 @@ class EventDatagrams(_Datagrams):
 
     async def send(self, data: bytes, peer: InternetAddress | None = None) -> None:
         while not self._send_nowait(data, peer):
-            writer = self._loop.create_future()
-            descriptor = self._socket.fileno()
-            self._loop.add_writer(descriptor, _wake, writer)
-            try:
-                await writer
-            finally:
-                with contextlib.suppress(OSError, ValueError):
-                    self._loop.remove_writer(descriptor)
+            if not self._writers:
+                self._loop.add_writer(self._socket.fileno(), self._wake_writers)
+            self._writers.append(self._loop.create_future())
+            await self._writers[-1]
+
+    def _wake_writers(self) -> None:
+        self._loop.remove_writer(self._socket.fileno())
+        writers, self._writers = self._writers, []
+        for writer in writers:
+            _wake(writer)
 
     async def close(self) -> None:
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket.fileno())
-            self._loop.remove_writer(self._socket.fileno())
+            self._wake_writers()
         await super().close()
         if self._reader is not None:
             _wake(self._reader)

@@ -1,0 +1,384 @@
+"""Connections over blocking sockets: every call is done when it returns, and no coroutine here ever suspends.
+
+A read is one ``recv`` without any time-out system call around it: overdue connections are ended by a sweeper in another
+thread, whose ``end`` shuts the socket down so that the pending call returns. Only an explicit ``timeout_s`` polls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
+
+from portside.address import Address, from_sockaddr
+from portside.contracts import LINGER_S, Network
+from portside.errors import ConnectionClosed, ConnectionLost, HandlerError, TlsFailed
+from portside.events import EndReason
+from portside.net.blocking_files import SLOW_PIECE_BYTES, next_piece_bytes, receive_file, send_file
+from portside.net.files import CAN_SPLICE, descriptor_of
+from portside.net.sockets import (
+    MSG_DONTWAIT,
+    SHUT_RDWR,
+    SHUT_WR,
+    Socket,
+    peer_address,
+    reset_on_close,
+    translate,
+)
+from portside.net.stream import PIECE_BYTES, Deadline, State, Stream
+
+if TYPE_CHECKING:
+    import ssl
+
+    from portside.net.blocking_tls import Sealed
+
+Chunk: TypeAlias = bytes | bytearray | memoryview
+
+GATHER_BYTES: Final = 16_384  # up to here joining chunks is cheaper than handing the kernel a list of them
+GATHER_CHUNKS_MAX: Final = 1_024  # IOV_MAX: sendmsg(2) takes no more at once
+TLS_PIECE_BYTES: Final = 262_144  # plain bytes handed to TLS at a time
+
+
+class BlockingConnection(Stream):
+    """A connection of one thread. Only ``end`` may be called from others."""
+
+    __slots__ = (
+        "_direct",
+        "_is_broken",
+        "_lifetime",
+        "_receive",
+        "_sealed",
+        "_send",
+        "_shut",
+        "_socket",
+        "_state",
+    )
+
+    def __init__(
+        self,
+        sock: Socket,
+        *,
+        network: Network,
+        local: Address | None = None,
+        peer: Address | None = None,
+    ) -> None:
+        """Take over a connected socket; from here on it blocks."""
+        super().__init__(network, local=local, peer=peer)
+        if sock.gettimeout() is not None:
+            sock.settimeout(None)
+        self._socket = sock
+        self._receive = sock.recv
+        self._send = sock.send
+        self._sealed: Sealed | None = None
+        self._lifetime = threading.Lock()  # end() must not reach a descriptor that is another connection's by now
+        self._direct = True  # plain, unpaced and open both ways: bytes may go straight to the socket
+        self._shut = False  # write_eof was called
+        self._is_broken = False  # the socket itself failed: there is nobody to close towards
+        self._state: State = "busy"
+
+    def _find_local(self) -> Address:
+        return from_sockaddr(self._socket.getsockname())
+
+    def _find_peer(self) -> Address:
+        return peer_address(self._socket)
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def __anext__(self) -> bytes:
+        # The hot path of every echo; what is special goes through read().
+        if self._direct and self._buffer is None:
+            self._state = "reading"
+            try:
+                data = self._receive(PIECE_BYTES)
+            except OSError as error:
+                raise self._broken(error) from error
+            finally:
+                self._state = "busy"
+            if data:
+                self.bytes_in += len(data)
+                return data
+        data = await self.read(PIECE_BYTES)
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+    async def _pull(self, limit: int, timeout_s: float | None) -> bytes:
+        self._check_open()
+        if self.at_end:
+            return b""
+        if self._pace_in is not None:
+            await self._keep_pace(self._pace_in)
+            limit = min(limit, max(1, int(self._pace_in.per_s)))
+        receive = self._receive_some if self._sealed is None else self._sealed.receive
+        data = receive(limit, timeout_s)
+        self.bytes_in += len(data)
+        self.at_end = not data
+        if self._pace_in is not None:
+            self._pace_in.take(len(data), self.network.now_s())
+        return data
+
+    def _receive_some(self, limit: int, timeout_s: float | None) -> bytes:
+        """Return what the socket has next, ``b""`` at the end of the peer's stream."""
+        self._state = "reading"
+        try:
+            if timeout_s is not None:
+                self._wait_readable(timeout_s)
+            data = self._receive(limit)
+        except OSError as error:
+            if isinstance(error, TimeoutError) and error.errno is None:
+                raise  # the caller's own time-out, not the kernel's
+            raise self._broken(error) from error
+        finally:
+            self._state = "busy"
+        if not data:
+            self._check_open()  # end() shut the socket down: that is not the peer's end of stream
+        return data
+
+    def _wait_readable(self, timeout_s: float) -> None:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        if not poll.poll(timeout_s * 1_000):
+            raise TimeoutError(f"nothing came within {timeout_s:g} s")
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def write(self, *chunks: Chunk) -> None:
+        if not self._direct:
+            await self._write_slowly(chunks)
+            return
+        # What the kernel takes at once is done in one call, whatever the peer does.
+        try:
+            if len(chunks) == 1:
+                data = chunks[0]
+                sent = self._send(data, MSG_DONTWAIT)
+                if sent == len(data):
+                    self.bytes_out += sent
+                    return
+            elif len(chunks) > GATHER_CHUNKS_MAX or sum(map(len, chunks)) <= GATHER_BYTES:
+                chunks = (b"".join(chunks),)
+                sent = self._send(chunks[0], MSG_DONTWAIT)
+            else:
+                sent = self._socket.sendmsg(chunks, (), MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise self._broken(error) from error
+        self.bytes_out += sent
+        for rest in _after(sent, chunks):
+            self._transmit(rest, counted=True)
+
+    async def _write_slowly(self, chunks: tuple[Chunk, ...]) -> None:
+        """Send sealed or paced."""
+        self._check_writable()
+        view = memoryview(chunks[0] if len(chunks) == 1 else b"".join(chunks)).cast("B")
+        while view:
+            size = min(len(view), TLS_PIECE_BYTES)
+            if self._pace_out is not None:
+                await self._keep_pace(self._pace_out)
+                size = min(size, max(1, int(self._pace_out.per_s)))
+                self._pace_out.take(size, self.network.now_s())
+            if self._sealed is None:
+                self._transmit(view[:size], counted=True)
+            else:
+                self._sealed.send(view[:size])
+                self.bytes_out += size
+            view = view[size:]
+
+    def _transmit(self, data: bytes | memoryview, *, counted: bool = False) -> None:
+        """Send all of the bytes as they are, waiting for room as long as it takes."""
+        view = memoryview(data)
+        piece_bytes = SLOW_PIECE_BYTES
+        self._state = "writing"
+        try:
+            while view:
+                started_s = time.monotonic()
+                try:
+                    sent = self._send(view[:piece_bytes])
+                except OSError as error:
+                    raise self._broken(error) from error
+                view = view[sent:]
+                if counted:
+                    self.bytes_out += sent
+                piece_bytes = next_piece_bytes(piece_bytes, time.monotonic() - started_s)
+        finally:
+            self._state = "busy"
+
+    def _send_nowait(self, data: bytes) -> None:
+        """Send what the kernel takes at once of what must not wait: an alert, a farewell."""
+        with contextlib.suppress(OSError):
+            self._send(data, MSG_DONTWAIT)
+
+    def pace(self, bytes_in_per_s: float | None, bytes_out_per_s: float | None) -> None:
+        super().pace(bytes_in_per_s, bytes_out_per_s)
+        self._direct = self._may_be_direct()
+
+    def _may_be_direct(self) -> bool:
+        paced = self._pace_in is not None or self._pace_out is not None
+        return self._sealed is None and self._failure is None and not self._shut and not paced
+
+    def _check_writable(self) -> None:
+        self._check_open()
+        if self._shut:
+            raise ConnectionClosed("write after write_eof")
+
+    async def write_eof(self) -> None:
+        self._check_open()
+        if self._shut:
+            return
+        self._shut = True
+        self._direct = False
+        if self._sealed is not None:
+            self._sealed.send_end()
+        try:
+            self._socket.shutdown(SHUT_WR)
+        except OSError as error:
+            raise self._broken(error) from error
+
+    # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def send_file(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> int:
+        self._check_writable()
+        descriptor = descriptor_of(file)
+        if descriptor is None or self._sealed is not None or self._pace_out is not None:
+            return await self._send_file_by_pieces(file, offset, count)
+        sent_total = send_file(self, descriptor, offset, count)
+        self._check_sent(sent_total, count)
+        return sent_total
+
+    async def receive_file(self, file: BinaryIO, count: int | None = None) -> int:
+        descriptor = descriptor_of(file)
+        if descriptor is None or not CAN_SPLICE or self._sealed is not None or self._pace_in is not None:
+            return await self._receive_file_by_pieces(file, count)
+        file.flush()
+        return await receive_file(self, descriptor, count)
+
+    # ── upgrade ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def start_tls(
+        self, context: ssl.SSLContext, *, server_side: bool = True, server_name: str | None = None
+    ) -> None:
+        self.shake_hands(context, server_side=server_side, server_name=server_name)
+
+    def shake_hands(
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool = True,
+        server_name: str | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        """What ``start_tls`` does, with a time-out: TimeoutError leaves the connection unusable."""
+        from portside.net.blocking_tls import Sealed
+
+        self._check_open()
+        if self._sealed is not None:
+            raise HandlerError("the connection is under TLS already")
+        if self._buffer:
+            # Commands put in plain text behind the upgrade would be taken for protected ones (CVE-2011-0411).
+            raise TlsFailed(f"{len(self._buffer)} plain bytes stood behind the upgrade to TLS")
+        sealed = Sealed(self, context, server_side=server_side, server_name=server_name)
+        self._direct = False
+        self._sealed = sealed
+        try:
+            sealed.shake_hands(Deadline(self.network, timeout_s))
+        except (TlsFailed, TimeoutError) as error:
+            self._fail(ConnectionLost(str(error)))
+            raise
+        self.tls = sealed.state
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _broken(self, error: OSError) -> ConnectionLost | ConnectionClosed:
+        """Return what the socket's error means: what ended the connection, once and for every further call."""
+        if self._failure is None:
+            failure = translate(error)
+            if not isinstance(failure, ConnectionLost):
+                failure = ConnectionLost(str(failure))
+                failure.__cause__ = error
+            self._fail(failure)
+            self._is_broken = True
+        assert self._failure is not None
+        return self._failure
+
+    def _fail(self, failure: ConnectionLost | ConnectionClosed) -> None:
+        self._direct = False
+        if self._failure is None:
+            self._failure = failure
+
+    def end(self, reason: EndReason, farewell: bytes = b"") -> None:
+        state = self._state
+        if not self._record_end(reason):
+            return
+        self._direct = False
+        with self._lifetime:
+            if self._state == "closing":
+                return
+            if farewell and state != "writing" and not self._shut:  # in the middle of a write it would be nonsense
+                if self._sealed is None:
+                    self._send_nowait(farewell)
+                else:
+                    self._sealed.say_farewell(farewell)
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(SHUT_RDWR)
+
+    async def close(self) -> None:
+        if self._state == "closing":
+            return
+        try:
+            if self._failure is None and self._sealed is not None and not self._shut:
+                self._sealed.send_end()
+        except (ConnectionLost, ConnectionClosed):
+            pass  # there is nobody to close towards
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the socket, once the peer has ended its stream too.
+
+        A socket closed with bytes still to be read, or that come later, answers them with a reset, which may destroy
+        what we sent last before the peer's program has read it (RFC 1122 section 4.2.2.13, RFC 9112 section 9.6).
+        """
+        self._fail(ConnectionClosed("the connection is closed"))
+        self._state = "closing"
+        if not self._is_broken and not (self.at_end and self._sealed is None):
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(SHUT_WR)
+                self._drain()
+        self._close_socket()
+
+    def _drain(self) -> None:
+        """Throw away what still comes, until the peer's end of stream or for ``LINGER_S``."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        deadline_s = time.monotonic() + LINGER_S
+        while (left_s := deadline_s - time.monotonic()) > 0 and poll.poll(left_s * 1_000):
+            if not self._receive(PIECE_BYTES, MSG_DONTWAIT):
+                return
+
+    def abort(self) -> None:
+        if self._state != "closing":
+            self._state = "closing"
+            with contextlib.suppress(OSError):
+                reset_on_close(self._socket)
+            self._fail(ConnectionClosed("the connection was aborted"))
+            self._close_socket()
+
+    def _close_socket(self) -> None:
+        with self._lifetime:
+            self._socket.close()
+
+
+def _after(sent: int, chunks: tuple[Chunk, ...]) -> Iterator[memoryview]:
+    """Yield what is left of the chunks behind the first ``sent`` bytes."""
+    for chunk in chunks:
+        view = memoryview(chunk).cast("B")
+        if sent < len(view):
+            yield view[sent:]
+        sent = max(0, sent - len(view))
