@@ -13,7 +13,7 @@ import click
 
 from portside.address import Endpoint
 from portside.cli.client import CONNECT_S, client_tls, parse_target, run_client, timeout_option, tls_options, within
-from portside.cli.duplex import Patience, Sink, Source, run_all
+from portside.cli.duplex import Patience, Sink, Source, run_all, standard_input, standard_output
 from portside.cli.output import json_text
 from portside.errors import ConnectionLost, UsageError
 
@@ -82,7 +82,7 @@ def connect(
     wishes = Wishes(show, crlf, timeout, context, server_name)
 
     async def client(network: Network) -> None:
-        await talk(network, endpoint, Source(0), Sink(1), wishes)
+        await talk(network, endpoint, standard_input(), standard_output(), wishes)
 
     run_client(client)
 
@@ -131,9 +131,9 @@ async def _send(
 ) -> None:
     pieces = source.pieces()
     async for piece in with_crlf(pieces) if crlf else pieces:
+        await sink.write(show("out", piece))  # before it can be answered
         with patience.tried():
             await connection.write(piece)
-        await sink.write(show("out", piece))
     with contextlib.suppress(ConnectionLost):  # all of the input was accepted; if answers are missing, reading says so
         await connection.write_eof()
     patience.begin()
@@ -153,7 +153,7 @@ async def with_crlf(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     after_cr = False
     async for piece in pieces:
         kept = 1 if after_cr and piece.startswith(b"\n") else 0
-        after_cr = piece.endswith(b"\r")
+        after_cr = piece.endswith(b"\r") or (after_cr and not piece)
         # Those that have their CR lose it first, so that none gets two.
         yield piece[:kept] + piece[kept:].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
@@ -165,8 +165,8 @@ async def _exchange(datagrams: Datagrams, source: Source, sink: Sink, show: Show
     async def ask() -> None:
         async for lines in source.lines(DATAGRAM_BYTES_MAX):
             for line in lines:
-                await datagrams.send(line)
                 await sink.write(show("out", line))
+                await datagrams.send(line)
         await asyncio.sleep(wait_s)
 
     async def hear() -> None:

@@ -12,7 +12,7 @@ import contextlib
 import os
 import queue
 import select
-import stat
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Final, TypeVar
@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 from portside.errors import UsageError
 
 PIECE_BYTES: Final = 65_536  # what a pipe holds on Linux: pipe(7)
+HURRY_S: Final = 0.05  # a file, or a program that has its output ready, takes less; a person takes more
 
 Result = TypeVar("Result")
 
@@ -73,16 +74,18 @@ class Source:
         self._hurried = asyncio.Event()
 
     def hurry(self) -> None:
-        """End as soon as there is nothing more to read at once: nobody is left who waits for what may come later."""
+        """End as soon as nothing comes for a moment: nobody is left who waits for what may still be typed."""
         self._hurried.set()
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield what comes, as it comes."""
         hurried = asyncio.ensure_future(self._hurried.wait())
         try:
-            while not self._hurried.is_set() or self.has_more_now():
+            while True:
                 read = asyncio.ensure_future(self._hand.do(os.read, self._descriptor, PIECE_BYTES))
                 await asyncio.wait((read, hurried), return_when=asyncio.FIRST_COMPLETED)
+                if not read.done():
+                    await asyncio.wait((read,), timeout=HURRY_S)
                 if not read.done():
                     read.cancel()
                     return
@@ -108,14 +111,6 @@ class Source:
         if rest:
             yield [rest]
 
-    def has_more_now(self) -> bool:
-        """Return whether there is more to read without waiting for anybody: the rest of a file, or of a full pipe."""
-        if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-            return True
-        poll = select.poll()
-        poll.register(self._descriptor, select.POLLIN)
-        return any(mask & select.POLLIN for _, mask in poll.poll(0))
-
 
 class Sink:
     """A descriptor written whole pieces to. Raises: BrokenPipeError once its reader has left."""
@@ -138,6 +133,16 @@ class Sink:
                 poll = select.poll()
                 poll.register(self._descriptor, select.POLLOUT)
                 poll.poll()
+
+
+def standard_input() -> Source:
+    """Return standard input; where the program was started without one, an empty one."""
+    return Source(0 if sys.stdin is not None else os.open(os.devnull, os.O_RDONLY))
+
+
+def standard_output() -> Sink:
+    """Return standard output; where the program was started without one, nothing is kept."""
+    return Sink(1 if sys.stdout is not None else os.open(os.devnull, os.O_WRONLY))
 
 
 class Patience:

@@ -10,7 +10,7 @@ import click
 from portside.address import Endpoint
 from portside.cli import exit_status
 from portside.cli.client import parse_target, run_client, timeout_option, within
-from portside.cli.duplex import Patience, Sink, Source, run_all
+from portside.cli.duplex import Patience, Sink, Source, run_all, standard_input, standard_output
 from portside.cli.output import harmless, json_text
 from portside.contracts import LINE_BYTES_MAX, Connection, Network
 from portside.errors import ConnectionLost, UsageError
@@ -41,7 +41,9 @@ def lookup(names: tuple[str, ...], *, server: str, timeout: float | None, as_jso
 
     async def client(network: Network) -> bool:
         wait_s = WAIT_S if timeout is None else timeout
-        return await ask(network, endpoint, names or Source(0), Sink(1), timeout_s=wait_s, as_json=as_json)
+        return await ask(
+            network, endpoint, names or standard_input(), standard_output(), timeout_s=wait_s, as_json=as_json
+        )
 
     return exit_status.OK if run_client(client) else exit_status.FAILED
 
