@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from portside.address import InternetAddress
 from portside.contracts import Connection, Message, PlainConnection
 from portside.errors import AddressInUse, ConnectFailed, ConnectionClosed, ConnectionLost, ForeignAwait, NameNotFound
-from portside.testing.memory import CLIENT, MemoryNetwork, Stalled, answers_to, converse, cuttings, feed, pair
+from portside.testing.conversations import answers_to, converse, cuttings, feed
+from portside.testing.memory import CLIENT, MemoryNetwork, Stalled, pair
 
 
 async def shout(visitor: Connection) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import select
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -17,6 +17,7 @@ from portside.address import Address, Endpoint, InternetAddress, from_sockaddr, 
 from portside.contracts import Network
 from portside.errors import ConnectionClosed, HandlerError, NetworkError, UsageError
 from portside.net.closing import ClosedAtBlockEnd
+from portside.net.drive import DONE
 from portside.net.sockets import (
     IP_PKTINFO,
     IPPROTO_IP,
@@ -54,18 +55,6 @@ AnswerGuard: TypeAlias = "Callable[[UdpMessage, bytes], bool]"
 """Asked before each answer of a service: False drops it. See ``is_modest``."""
 
 
-class _Done:
-    """What ``reply`` returns: there is nothing left to wait for, so plain handlers need not await it."""
-
-    __slots__ = ()
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield from ()
-
-
-_DONE: Final = _Done()
-
-
 class UdpMessage:
     """A datagram with its return address. See ``contracts.Message``."""
 
@@ -96,7 +85,7 @@ class UdpMessage:
         welcome = self._guard is None or self._guard(self, data)
         if welcome and _send_back(self._socket, data, self._ancillary, self._sockaddr):
             self.answered_bytes += len(data)
-        return _DONE
+        return DONE
 
 
 def is_modest(question: UdpMessage, answer: bytes) -> bool:

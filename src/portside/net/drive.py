@@ -7,7 +7,7 @@ whole coroutine. One that does suspend has awaited something foreign, which nobo
 from __future__ import annotations
 
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
 from types import FrameType
 from typing import Any, Final, TypeVar
 
@@ -107,3 +107,15 @@ def _place(frame: FrameType) -> str:
 
 def _room(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", "?")).partition(".")[0]
+
+
+class Done:
+    """Something to await that is over already: what a call returns that plain handlers need not await."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+DONE: Final = Done()
