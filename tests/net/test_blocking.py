@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from portside.address import InternetAddress
+from portside.address import InternetAddress, UnixAddress
 from portside.contracts import Connection, PlainConnection
 from portside.errors import ConnectionClosed, ConnectionEnded, ConnectionLost, NameNotFound, TlsFailed, UsageError
 from portside.net import blocking_stream, resolve
@@ -222,7 +222,6 @@ def test_a_plain_handler_has_the_whole_connection(
     path = tmp_path / "file"
 
     def handler(visitor: PlainConnection) -> None:
-        assert visitor.network is NETWORK
         assert visitor.id == server.id
         assert visitor.started_at == server.started_at
         assert (visitor.local, visitor.peer, visitor.tls) == (client.peer, client.local, None)
@@ -252,6 +251,36 @@ def test_a_plain_handler_has_the_whole_connection(
         assert b"".join(plain) == b"234"
         assert plain.read() == b""
     plain.abort()
+
+
+def test_a_plain_handler_has_the_network_too(ends: Ends) -> None:
+    def handler(visitor: PlainConnection) -> None:
+        network = visitor.network
+        with (
+            network.listen("tcp://127.0.0.1:0") as listener,
+            network.connect(f"tcp://{listener.address}") as caller,
+            listener.accept(timeout_s=5) as called,
+        ):
+            caller.write(b"hello\n")
+            caller.write_eof()
+            assert list(called.lines()) == [b"hello"]
+            called.write_eof()
+            assert caller.read() == b""
+        with (
+            network.open_datagrams("udp://127.0.0.1:0") as server,
+            network.open_datagrams(f"udp://{server.address}", connect=True) as client,
+        ):
+            client.send(b"question")
+            server.receive(timeout_s=5).reply(b"answer")
+            assert client.receive(timeout_s=5).data == b"answer"
+        assert network.resolve("127.0.0.1", 7) == [InternetAddress("127.0.0.1", 7)]
+        assert network.name_of(UnixAddress("")) is None
+        assert network.run_blocking(divmod, 17, 5) == (3, 2)
+        started_s = network.now_s()
+        network.sleep(0.001)
+        assert network.now_s() > started_s
+
+    call_plain(handler, PlainStream(ends[0]))
 
 
 def test_a_plain_upgrade(

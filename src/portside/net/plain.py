@@ -7,13 +7,23 @@ from __future__ import annotations
 
 import functools
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar
 
-from portside.address import Address
-from portside.contracts import READ_BYTES, Connection, Network, TlsState
+from portside.address import Address, Endpoint, InternetAddress
+from portside.contracts import (
+    READ_BYTES,
+    Connection,
+    Datagrams,
+    Listener,
+    Message,
+    Network,
+    PlainConnection,
+    TlsState,
+)
 from portside.errors import HandlerError
 from portside.net.drive import drive
 
@@ -53,7 +63,22 @@ def call_plain(handler: Callable[..., Any], argument: object) -> None:
         raise HandlerError(f"handler {name} is a plain function but returned an awaitable: declare it with async def")
 
 
-class PlainStream:
+class _ClosedAtBlockEnd(ABC):
+    __slots__ = ()
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class PlainStream(_ClosedAtBlockEnd):
     """A connection with plain methods, over any connection that never suspends. See ``contracts.PlainConnection``."""
 
     __slots__ = ("stream",)
@@ -90,8 +115,8 @@ class PlainStream:
         return self.stream.bytes_out
 
     @property
-    def network(self) -> Network:
-        return self.stream.network
+    def network(self) -> PlainWorld:
+        return PlainWorld(self.stream.network)
 
     def read(self, limit: int = READ_BYTES, timeout_s: float | None = None) -> bytes:
         return finish(self.stream.read(limit, timeout_s))
@@ -139,13 +164,87 @@ class PlainStream:
     def abort(self) -> None:
         self.stream.abort()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+class PlainWorld:
+    """A network with plain methods. See ``contracts.PlainNetwork``."""
+
+    __slots__ = ("_network",)
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def connect(
+        self,
+        endpoint: Endpoint | str,
+        *,
+        timeout_s: float | None = 10.0,
+        tls: ssl.SSLContext | None = None,
+        server_name: str | None = None,
+    ) -> PlainStream:
+        connecting = self._network.connect(endpoint, timeout_s=timeout_s, tls=tls, server_name=server_name)
+        return PlainStream(finish(connecting))
+
+    def listen(self, endpoint: Endpoint | str) -> PlainWaiter:
+        return PlainWaiter(finish(self._network.listen(endpoint)))
+
+    def open_datagrams(self, endpoint: Endpoint | str, *, connect: bool = False) -> PlainMail:
+        return PlainMail(finish(self._network.open_datagrams(endpoint, connect=connect)))
+
+    def resolve(self, host: str, port: int = 0) -> list[InternetAddress]:
+        return finish(self._network.resolve(host, port))
+
+    def name_of(self, address: Address, timeout_s: float | None = 5.0) -> str | None:
+        return finish(self._network.name_of(address, timeout_s))
+
+    def sleep(self, seconds: float) -> None:
+        finish(self._network.sleep(seconds))
+
+    def now_s(self) -> float:
+        return self._network.now_s()
+
+    def run_blocking(self, function: Callable[..., T], *arguments: Any) -> T:
+        return finish(self._network.run_blocking(function, *arguments))
+
+
+class PlainWaiter(_ClosedAtBlockEnd):
+    """A listener with plain methods. See ``contracts.PlainListener``."""
+
+    __slots__ = ("_listener",)
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    @property
+    def address(self) -> Address:
+        return self._listener.address
+
+    def accept(self, timeout_s: float | None = None) -> PlainStream:
+        return PlainStream(finish(self._listener.accept(timeout_s)))
+
+    def close(self) -> None:
+        finish(self._listener.close())
+
+
+class PlainMail(_ClosedAtBlockEnd):
+    """A datagram socket with plain methods. See ``contracts.PlainDatagrams``."""
+
+    __slots__ = ("_datagrams",)
+
+    def __init__(self, datagrams: Datagrams) -> None:
+        self._datagrams = datagrams
+
+    @property
+    def address(self) -> Address:
+        return self._datagrams.address
+
+    def receive(self, timeout_s: float | None = None) -> Message:
+        return finish(self._datagrams.receive(timeout_s))
+
+    def send(self, data: bytes, peer: InternetAddress | None = None) -> None:
+        finish(self._datagrams.send(data, peer))
+
+    def close(self) -> None:
+        finish(self._datagrams.close())
 
 
 def finish(awaitable: Awaitable[T]) -> T:
@@ -155,3 +254,8 @@ def finish(awaitable: Awaitable[T]) -> T:
 
 async def _await(awaitable: Awaitable[T]) -> T:
     return await awaitable
+
+
+def _is_plain_connection(stream: PlainStream) -> PlainConnection:
+    """Let mypy check that the classes here keep the contract."""
+    return stream
