@@ -174,7 +174,7 @@ def test_what_nobody_can_connect_to_is_a_usage_error(text: str) -> None:
         (("udp://localhost:1", "--crlf"), "a datagram has no end of line"),
         (("udp://localhost:1", "--tls"), "there is no TLS over UDP here"),
         (("localhost:1", "--hex", "--json"), "give one of them"),
-        (("localhost:1", "--tls-insecure"), "need --tls or a tls:// URL"),
+        (("localhost:1", "--tls-insecure"), "is not encrypted"),
         (("localhost:1", "--server-name", "x"), "needs --tls or a tls:// URL"),
         (("tls://localhost:1", "--tls-ca", "/nowhere.pem"), "/nowhere.pem"),
         (("localhost:1", "--timeout", "soon"), "not a duration"),

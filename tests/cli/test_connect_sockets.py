@@ -12,7 +12,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -197,17 +196,8 @@ def test_nobody_there_is_one_sentence(url: str) -> None:
 # ── TLS ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def server_context(certificates: Certificates, *names: str) -> Any:
-    import ssl
-
-    issued = certificates.issue(*names, to=f"connect-{names[0]}")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(issued.chain, issued.key)
-    return context
-
-
 def test_tls_is_verified(certificates: Certificates) -> None:
-    with Listener(echo, tls=server_context(certificates, "127.0.0.1")) as server:
+    with Listener(echo, tls=certificates.server_context(certificates.issue("127.0.0.1"))) as server:
         url = server.url.replace("tcp:", "tls:")
         trusted = connect(url, "--tls-ca", str(certificates.ca), stdin=INPUT)
         by_option = connect(server.url, "--tls", "--tls-ca", str(certificates.ca), stdin=INPUT)
@@ -224,14 +214,14 @@ def test_tls_is_verified(certificates: Certificates) -> None:
 
 def test_tls_over_a_unix_socket_asks_for_the_name_it_is_told(certificates: Certificates, tmp_path: Path) -> None:
     path = str(tmp_path / "x.sock")
-    with Listener(echo, path=path, tls=server_context(certificates, "inner.example")) as server:
+    with Listener(echo, path=path, tls=certificates.server_context(certificates.issue("inner.example"))) as server:
         named = ("--tls", "--tls-ca", str(certificates.ca), "--server-name", "inner.example")
         done = connect(server.url, *named, stdin=INPUT)
     assert (done.returncode, done.stdout) == (0, INPUT)
 
 
 def test_json_tells_what_tls_agreed_on(certificates: Certificates) -> None:
-    with Listener(echo, tls=server_context(certificates, "127.0.0.1")) as server:
+    with Listener(echo, tls=certificates.server_context(certificates.issue("127.0.0.1"))) as server:
         done = connect(server.url, "--tls", "--tls-insecure", "--json", stdin=b"x")
     assert json.loads(done.stdout.splitlines()[0])["tls"]["version"] == "TLSv1.3"
 

@@ -23,6 +23,7 @@ from portside.errors import ConnectionLost, MalformedMessage
 from portside.protocols.directory import directory_battery
 from portside.protocols.directory.dialogue import Answer
 from portside.testing.memory import MemoryNetwork
+from support.certificates import Certificates
 from support.client import read_to_end
 from support.listener import Listener
 from support.server import environment
@@ -141,6 +142,16 @@ def test_the_command_asks_the_server_it_is_told() -> None:
         short = run_portside("lookup", "echo", "--server", server.url.removeprefix("tcp://"), "--json")
     assert (url.returncode, url.stdout, url.stderr) == (0, "echo,5,tcp\nx,2,tcp\n", "")
     assert (short.returncode, json.loads(short.stdout)) == (0, {"name": "echo", "port": 5, "protocol": "tcp"})
+
+
+def test_a_directory_behind_tls_is_verified(certificates: Certificates) -> None:
+    with Listener(answer, tls=certificates.server_context(certificates.issue("127.0.0.1"))) as server:
+        url = server.url.replace("tcp:", "tls:")
+        known = run_portside("lookup", "echo", "--server", url, "--tls-ca", str(certificates.ca))
+        stranger = run_portside("lookup", "echo", "--server", url)
+    assert (known.returncode, known.stdout) == (0, "echo,5,tcp\n")
+    assert (stranger.returncode, stranger.stdout) == (1, "")
+    assert "cannot be verified" in stranger.stderr
 
 
 def test_an_answer_is_there_before_the_next_name_is_typed() -> None:

@@ -45,3 +45,9 @@ class Certificates:
         if certificate is not None:
             context.load_cert_chain(certificate.chain, certificate.key)
         return context
+
+    def server_context(self, certificate: Certificate) -> ssl.SSLContext:
+        """Return a context that identifies a server by the certificate."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate.chain, certificate.key)
+        return context

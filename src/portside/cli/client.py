@@ -77,7 +77,7 @@ def client_tls(
     """
     if endpoint.scheme != "tls" and not wanted:
         if ca_file or insecure:
-            raise UsageError(f"{endpoint} is not encrypted: --tls-ca and --tls-insecure need --tls or a tls:// URL")
+            raise UsageError(f"{endpoint} is not encrypted: --tls-ca and --tls-insecure are for TLS")
         return endpoint, None
     if endpoint.is_datagram:
         raise UsageError("there is no TLS over UDP here: give a tcp, tls or unix endpoint")

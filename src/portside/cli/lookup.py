@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from portside.address import Endpoint
 from portside.cli import exit_status
-from portside.cli.client import parse_target, run_client, timeout_option, within
+from portside.cli.client import parse_target, run_client, timeout_option, tls_options, within
 from portside.cli.duplex import Patience, Sink, Source, run_all, standard_input, standard_output
 from portside.cli.output import harmless, json_text
 from portside.contracts import LINE_BYTES_MAX, Connection, Network
 from portside.errors import ConnectionLost, UsageError
 from portside.protocols.directory.dialogue import Answer, build_question, parse_answer, parse_question
+
+if TYPE_CHECKING:
+    import ssl
 
 PORT: Final = 6168
 SERVER: Final = f"tcp://localhost:{PORT}"
@@ -23,11 +26,22 @@ NAMES_AT_ONCE: Final = 100
 
 
 @click.command(short_help="ask a directory server for services by name")
-@click.argument("names", nargs=-1, metavar="NAME…")
-@click.option("--server", default=SERVER, show_default=True, metavar="URL", help="The directory to ask: tcp or unix.")
+@click.argument("names", nargs=-1, metavar="[NAME]…")
+@click.option(
+    "--server", default=SERVER, show_default=True, metavar="URL", help="The directory to ask: tcp, tls or unix."
+)
 @timeout_option("How long connecting, or an answer, may take.  [default: 10s]")
+@tls_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object an answer.")
-def lookup(names: tuple[str, ...], *, server: str, timeout: float | None, as_json: bool) -> int:
+def lookup(
+    names: tuple[str, ...],
+    *,
+    server: str,
+    timeout: float | None,
+    tls_ca: str | None,
+    tls_insecure: bool,
+    as_json: bool,
+) -> int:
     """Print the port and protocol of each service: name,port,protocol, or name,unknown.
 
     Answers come in the order asked, as they arrive. Without names they are read from standard input, one a line.
@@ -61,6 +75,7 @@ async def ask(
     *,
     timeout_s: float,
     as_json: bool = False,
+    tls: ssl.SSLContext | None = None,
 ) -> bool:
     """Ask for the names, or for those in the source's lines, and print the answers as they come.
 
@@ -68,7 +83,7 @@ async def ask(
 
     Raises: NetworkError, PeerError, TimeoutError when the conversation could not be carried to its end.
     """
-    connecting = network.connect(endpoint, timeout_s=timeout_s)
+    connecting = network.connect(endpoint, timeout_s=timeout_s, tls=tls)
     connection = await within(timeout_s, f"no connection to {endpoint}", connecting)
     async with connection:
         conversation = _Conversation(connection, sink, timeout_s=timeout_s, as_json=as_json)
