@@ -149,7 +149,7 @@ def test_a_directory_behind_tls_is_verified(certificates: Certificates) -> None:
         url = server.url.replace("tcp:", "tls:")
         known = run_portside("lookup", "echo", "--server", url, "--tls-ca", str(certificates.ca))
         stranger = run_portside("lookup", "echo", "--server", url)
-    assert (known.returncode, known.stdout) == (0, "echo,5,tcp\n")
+    assert (known.returncode, known.stdout, known.stderr) == (0, "echo,5,tcp\n", "")
     assert (stranger.returncode, stranger.stdout) == (1, "")
     assert "cannot be verified" in stranger.stderr
 

@@ -9,7 +9,7 @@ import click
 
 from portside.address import Endpoint
 from portside.cli import exit_status
-from portside.cli.client import parse_target, run_client, timeout_option, tls_options, within
+from portside.cli.client import client_tls, parse_target, run_client, timeout_option, tls_options, within
 from portside.cli.duplex import Patience, Sink, Source, run_all, standard_input, standard_output
 from portside.cli.output import harmless, json_text
 from portside.contracts import LINE_BYTES_MAX, Connection, Network
@@ -50,14 +50,14 @@ def lookup(
     endpoint = parse_target(server, default_port=PORT)
     if endpoint.is_datagram:
         raise UsageError("a directory answers over streams: give a tcp, tls or unix endpoint")
+    endpoint, context = client_tls(endpoint, wanted=False, ca_file=tls_ca, insecure=tls_insecure)
     for name in names:
         _check(name)
+    wait_s = WAIT_S if timeout is None else timeout
 
     async def client(network: Network) -> bool:
-        wait_s = WAIT_S if timeout is None else timeout
-        return await ask(
-            network, endpoint, names or standard_input(), standard_output(), timeout_s=wait_s, as_json=as_json
-        )
+        asked = names or standard_input()
+        return await ask(network, endpoint, asked, standard_output(), timeout_s=wait_s, as_json=as_json, tls=context)
 
     return exit_status.OK if run_client(client) else exit_status.FAILED
 
