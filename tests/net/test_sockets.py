@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import ssl
 
 import pytest
 
@@ -291,7 +290,3 @@ def test_what_errors_mean(code: int, meaning: type[errors.PortsideError]) -> Non
     assert said.__cause__ is cause
     assert str(said).startswith("tcp://192.0.2.1:80")
     assert type(translate(cause)) is meaning
-
-
-def test_an_error_of_tls_is_no_error_of_the_network() -> None:
-    assert isinstance(translate(ssl.SSLError(1, "[SSL: BAD] bad")), errors.TlsFailed)

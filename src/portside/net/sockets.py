@@ -12,10 +12,8 @@ import os
 import socket
 import stat
 import struct
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address
 from socket import (
     AF_INET,
     AF_INET6,
@@ -67,25 +65,19 @@ from portside.address import (
     Address,
     Endpoint,
     InternetAddress,
-    IPAddress,
     SocketOptions,
     UnixAddress,
     from_sockaddr,
-    parse_ip,
-    unmapped,
 )
 from portside.errors import (
     AddressInUse,
     AddressNotAvailable,
-    ConnectionLost,
     LocalError,
     NameNotFound,
-    NetworkError,
     NotPermitted,
-    OutOfDescriptors,
     PortsideError,
-    TlsFailed,
 )
+from portside.net.failures import DENIED, NO_SUCH_ADDRESS, translate
 
 __all__ = [
     "AF_INET",
@@ -651,153 +643,29 @@ def accept_nowait(listener: Socket) -> tuple[Socket, object] | None:
         raise translate(error) from error
 
 
-# ── what the kernel's errors mean ────────────────────────────────────────────────────────────────────────────────────
-
-_LOST: Final = {
-    errno.ECONNRESET: "the peer reset the connection",
-    errno.EPIPE: "the peer has closed the connection",
-    errno.ESHUTDOWN: "the connection is shut down",
-    errno.ENOTCONN: "the peer is gone",
-    errno.ETIMEDOUT: "the peer no longer answers",
-    errno.ECONNABORTED: "the connection was aborted",
-}
-_NO_WAY: Final = {
-    errno.ECONNREFUSED: "connection refused",
-    errno.EHOSTUNREACH: "no route to the host",
-    errno.ENETUNREACH: "the network is unreachable",
-    errno.EHOSTDOWN: "the host is down",
-    errno.ENETDOWN: "the network is down",
-    errno.EMSGSIZE: "the datagram is too long",
-}
-_DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-_NO_SUCH_ADDRESS: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-
-
-def translate(error: OSError, where: str = "") -> PortsideError:
-    """Return what an error of the operating system means, the error itself as its cause.
-
-    ``where`` names what was being used, for the sentence.
-    """
-    said = _translate(error, f"{where}: " if where else "")
-    said.__cause__ = error
-    return said
-
-
-def _translate(error: OSError, prefix: str) -> PortsideError:
-    code = error.errno or 0
-    words = error.strerror or str(error) or type(error).__name__
-    if _is_tls(error):
-        return TlsFailed(prefix + _tls_words(error))
-    if code in _LOST:
-        return ConnectionLost(prefix + _LOST[code])
-    if code in _NO_WAY:
-        return NetworkError(prefix + _NO_WAY[code])
-    if code == errno.EADDRINUSE:
-        return AddressInUse(prefix.removesuffix(": ") or "the address")
-    if code in _NO_SUCH_ADDRESS:
-        return AddressNotAvailable(f"{prefix}{words}")
-    if code in _DENIED:
-        return NotPermitted(f"{prefix}{words}")
-    if code in {errno.EMFILE, errno.ENFILE}:
-        whose = "this process has" if code == errno.EMFILE else "the machine has"
-        return OutOfDescriptors(f"{prefix}{whose} no file descriptor left")
-    return LocalError(f"{prefix}{words}")
-
-
-def _is_tls(error: OSError) -> bool:
-    ssl = sys.modules.get("ssl")  # whoever raised such an error has imported it
-    return ssl is not None and isinstance(error, ssl.SSLError)
-
-
-def _tls_words(error: OSError) -> str:
-    reason = getattr(error, "verify_message", None) or getattr(error, "reason", None)
-    return str(reason).lower().replace("_", " ") if reason else str(error)
+# ── why an address could not be bound ────────────────────────────────────────────────────────────────────────────────
 
 
 def _why_not_bound(error: OSError, endpoint: Endpoint, address: Address) -> PortsideError:
     said: PortsideError
+    from portside.net.holders import holder_of_path, holder_of_port
+
     if isinstance(address, InternetAddress):
         here = str(endpoint.at(address))
-        if error.errno in _DENIED and address.port:
+        if error.errno in DENIED and address.port:
             said = NotPermitted(f"{here}: permission denied (ports under 1024 need root or CAP_NET_BIND_SERVICE)")
-        elif error.errno in _NO_SUCH_ADDRESS:
+        elif error.errno in NO_SUCH_ADDRESS:
             said = AddressNotAvailable(f"{here}: this machine does not have the address {address.host}")
         elif error.errno == errno.EADDRINUSE:
             # Another port will be tried where the kernel chooses: no need to search all processes.
-            said = AddressInUse(here, _owner_of_port(address, endpoint.is_datagram) if endpoint.port else None)
+            said = AddressInUse(here, holder_of_port(address, endpoint.is_datagram) if endpoint.port else None)
         else:
             return translate(error, here)
     elif error.errno == errno.EADDRINUSE:
-        said = AddressInUse(str(endpoint), _owner_of_path(address))
+        said = AddressInUse(str(endpoint), holder_of_path(address.path))
     elif error.errno == errno.ENOENT:
         said = LocalError(f"{endpoint}: the directory does not exist")
     else:
         return translate(error, str(endpoint))
     said.__cause__ = error
     return said
-
-
-# ── who holds an address ─────────────────────────────────────────────────────────────────────────────────────────────
-
-_TCP_LISTEN: Final = "0A"  # include/net/tcp_states.h
-_UNIX_LISTENS: Final = 0x10000  # __SO_ACCEPTCON in the flags of /proc/net/unix
-
-
-def _owner_of_port(address: InternetAddress, is_datagram: bool) -> str | None:
-    """Return ``process NAME (pid N)`` of who is bound to the port on an overlapping address, if we may see it."""
-    wanted = unmapped(parse_ip(address.host.partition("%")[0]))
-    tables = ("udp", "udp6") if is_datagram else ("tcp", "tcp6")
-
-    def holds(fields: list[str]) -> bool:
-        host, port = fields[1].split(":")
-        if int(port, 16) != address.port or (not is_datagram and fields[3] != _TCP_LISTEN):
-            return False
-        bound = unmapped(_proc_ip(host))
-        return bound == wanted or bound.is_unspecified or wanted.is_unspecified
-
-    return _owner_among([(f"/proc/net/{table}", 9, holds) for table in tables])
-
-
-def _owner_of_path(address: UnixAddress) -> str | None:
-    def holds(fields: list[str]) -> bool:
-        return len(fields) > 7 and fields[7] == address.path and bool(int(fields[3], 16) & _UNIX_LISTENS)
-
-    return _owner_among([("/proc/net/unix", 6, holds)])
-
-
-def _proc_ip(text: str) -> IPAddress:
-    """Return the address that /proc/net/tcp writes as 32-bit words in the machine's byte order."""
-    words = [int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8)]
-    raw = b"".join(words)
-    return IPv4Address(raw) if len(raw) == 4 else IPv6Address(raw)
-
-
-def _owner_among(tables: list[tuple[str, int, Callable[[list[str]], bool]]]) -> str | None:
-    inodes: set[str] = set()
-    for path, inode_column, holds in tables:
-        with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8", errors="replace") as rows:
-            next(rows)
-            for row in rows:
-                fields = row.split()
-                if holds(fields):
-                    inodes.add(fields[inode_column])
-    return _process_with(inodes) if inodes else None
-
-
-def _process_with(inodes: set[str]) -> str | None:
-    """Return the process, the oldest number first, that has one of the sockets open."""
-    wanted = {f"socket:[{inode}]" for inode in inodes}
-    processes = sorted(int(entry) for entry in os.listdir("/proc") if entry.isdigit())
-    for process in processes:
-        with contextlib.suppress(OSError), os.scandir(f"/proc/{process}/fd") as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    if os.readlink(entry.path) in wanted:
-                        return f"process {_name_of(process)} (pid {process})"
-    return None
-
-
-def _name_of(process: int) -> str:
-    with contextlib.suppress(OSError), open(f"/proc/{process}/comm", encoding="utf-8", errors="replace") as comm:
-        return comm.read().strip()
-    return "?"
