@@ -1,4 +1,4 @@
-"""docs/batteries.md: every battery and option is there, and what its examples show is what happens."""
+"""Pages of docs/: every battery and option is there, and what their examples show is what happens."""
 
 from __future__ import annotations
 
@@ -15,8 +15,17 @@ from portside.protocols import catalogue
 from support.server import environment
 from support.waiting import WITHIN_S
 
-PAGE = (Path(__file__).parents[2] / "docs" / "batteries.md").read_text(encoding="utf-8")
-SECTIONS = {part.partition("\n")[0]: part for part in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]}
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "batteries.md").read_text(encoding="utf-8")
+
+
+def sections_of(page: str) -> dict[str, str]:
+    return {part.partition("\n")[0]: part for part in re.split(r"^## ", page, flags=re.MULTILINE)[1:]}
+
+
+SECTIONS = sections_of(PAGE)
+CONNECT = sections_of((DOCS / "connect.md").read_text(encoding="utf-8"))
+EXAMPLES = SECTIONS | {name: section for name, section in CONNECT.items() if "\n$ " in section}
 
 
 def transcript(section: str) -> list[tuple[str, str]]:
@@ -53,13 +62,13 @@ def shape(printed: str) -> str:
     return re.sub(r"\d+", "N", printed)
 
 
-@pytest.mark.parametrize("name", catalogue.names())
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_what_the_examples_show_is_what_happens(name: str, serve: Any, tmp_path: Path) -> None:
     (tmp_path / "portside").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m portside "$@"\n', encoding="utf-8")
     (tmp_path / "portside").chmod(0o755)
     variables = environment({"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"})
-    (start, nothing), *commands = transcript(SECTIONS[name])
-    assert start.startswith(f"portside serve {name} ")
+    (start, nothing), *commands = transcript(EXAMPLES[name])
+    assert start.startswith(f"portside serve {name if name in SECTIONS else 'echo'} ")
     assert start.endswith(" &")
     assert not nothing
     assert commands
@@ -70,8 +79,11 @@ def test_what_the_examples_show_is_what_happens(name: str, serve: Any, tmp_path:
     for command, shown in commands:
         said = command
         for url, port in ports.items():
-            tail = url.partition("://")[2] if "http://" in command else url
-            said = said.replace(tail, tail.rpartition(":")[0] + f":{port}")
+            said = said.replace(url, url.rpartition(":")[0] + f":{port}")
+        if said == command:  # by address alone, or in a URL of another kind
+            for url, port in ports.items():
+                address = url.partition("://")[2]
+                said = said.replace(address, address.rpartition(":")[0] + f":{port}")
         done = subprocess.run(
             ["sh", "-c", said], env=variables, capture_output=True, text=True, timeout=WITHIN_S, check=False
         )
