@@ -1,6 +1,6 @@
 """What happened, as small values, and the one place where they are told to whoever listens.
 
-``emit`` costs a truth test when nobody listens; where even making the value would cost, ask ``listening()`` first.
+``emit`` costs a truth test when nobody listens; where even making the value would cost, ask ``listening(kind)`` first.
 Listeners run in the thread that emits and must neither block nor raise; one that raises is reported once and removed.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from portside.address import Address
 
@@ -78,30 +78,27 @@ class Spoke:
 Event: TypeAlias = ConnectionOpened | ConnectionClosed | HandlerFailed | LimitHit | Spoke
 Listener: TypeAlias = Callable[[Event], None]
 
-# A tuple, replaced whole: whoever is iterating goes on over the old one, in any thread, without a lock.
-_listeners: tuple[Listener, ...] = ()
+EVENT_KINDS: Final[tuple[type[Event], ...]] = (ConnectionOpened, ConnectionClosed, HandlerFailed, LimitHit, Spoke)
+
+# For each kind a tuple, replaced whole: whoever is iterating goes on over the old one, in any thread, without a lock.
+_listeners: dict[type[Event], tuple[Listener, ...]] = dict.fromkeys(EVENT_KINDS, ())
 
 
-def listening() -> bool:
-    """Return whether anybody would hear an event."""
-    return bool(_listeners)
+def listening(kind: type[Event]) -> bool:
+    """Return whether anybody would hear an event of that kind."""
+    return bool(_listeners[kind])
 
 
-def subscribe(listener: Listener) -> Callable[[], None]:
-    """Tell ``listener`` every event from now on. Returns the function that ends it."""
-    global _listeners
-    _listeners = (*_listeners, listener)
-
-    def unsubscribe() -> None:
-        global _listeners
-        _listeners = tuple(other for other in _listeners if other is not listener)
-
-    return unsubscribe
+def subscribe(listener: Listener, *kinds: type[Event]) -> Callable[[], None]:
+    """Tell ``listener`` every event of these kinds (of all, if none is named). Returns the function that ends it."""
+    for kind in kinds or EVENT_KINDS:
+        _listeners[kind] = (*_listeners[kind], listener)
+    return lambda: _remove(listener)
 
 
 def emit(event: Event) -> None:
     """Tell the event to every listener."""
-    for listener in _listeners:
+    for listener in _listeners[type(event)]:
         try:
             listener(event)
         except Exception:
@@ -110,5 +107,5 @@ def emit(event: Event) -> None:
 
 
 def _remove(listener: Listener) -> None:
-    global _listeners
-    _listeners = tuple(other for other in _listeners if other is not listener)
+    for kind in EVENT_KINDS:
+        _listeners[kind] = tuple(other for other in _listeners[kind] if other is not listener)

@@ -12,7 +12,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from socket import (
     AF_INET,
@@ -628,13 +628,19 @@ _PEER_GONE: Final = frozenset(
 )
 
 
+_family_number: Final[Callable[[Socket], int]] = vars(socket.socket.__mro__[1])["family"].__get__
+_STREAM_NUMBER: Final = int(SOCK_STREAM)
+
+
 def accept_nowait(listener: Socket) -> tuple[Socket, object] | None:
     """Return the next connection, as a blocking socket, and its peer's sockaddr; None when nobody waits.
 
     None also when the peer is gone already. Raises: OutOfDescriptors; LocalError when the listener is unusable.
     """
     try:
-        return listener.accept()
+        # socket.accept() without its enum members of family and type, which cost as much as the system call.
+        descriptor, sockaddr = listener._accept()  # type: ignore[attr-defined]
+        return socket.socket(_family_number(listener), _STREAM_NUMBER, 0, descriptor), sockaddr
     except BlockingIOError:
         return None
     except OSError as error:

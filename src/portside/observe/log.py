@@ -59,14 +59,19 @@ class Log:
         self._later = later or _in_a_thread
         self._now = now
         self._turned: dict[tuple[str, events.Limit], _Turned] = {}
-        self._acts: dict[type, Callable[[Any], None]] = {
-            events.ConnectionClosed: self._connection_closed,
-            events.HandlerFailed: self._handler_failed,
-            events.LimitHit: self._limit_hit,
-        }
+        self._acts: dict[type[events.Event], Callable[[Any], None]] = {events.HandlerFailed: self._handler_failed}
+        if self._level <= LEVELS["warning"]:
+            self._acts[events.LimitHit] = self._limit_hit
+        if self._level <= LEVELS["info"]:
+            self._acts[events.ConnectionClosed] = self._connection_closed
         if self._level <= LEVELS["debug"]:
             self._acts[events.ConnectionOpened] = self._connection_opened
             self._acts[events.Spoke] = self._spoke
+
+    @property
+    def kinds(self) -> tuple[type[events.Event], ...]:
+        """The events that make a record at this level; nobody need make the others."""
+        return tuple(self._acts)
 
     def __call__(self, event: events.Event) -> None:
         act = self._acts.get(type(event))
@@ -80,8 +85,6 @@ class Log:
         self._write(self._form({"time": self._now(), "level": level, "event": event, **fields}))
 
     def _connection_closed(self, event: events.ConnectionClosed) -> None:
-        if self._level > LEVELS["info"]:
-            return
         self.put(
             "info",
             "connection",
@@ -138,8 +141,6 @@ class Log:
 
     def _limit_hit(self, event: events.LimitHit) -> None:
         """Tell of the first peer at once, and of those after it in sums: a flood must not flood the log."""
-        if self._level > LEVELS["warning"]:
-            return
         # Without a lock, which a fork could inherit closed: in a race a sum may miss one. The ledger counts exactly.
         key = (event.service, event.limit)
         turned = self._turned.get(key)
@@ -355,7 +356,7 @@ def start(log_format: str | None, log_level: str, stderr: Stderr | None = None) 
     else:
         form = json_form()
     log = Log(stderr.write, form, level=log_level)
-    unsubscribe = events.subscribe(log)
+    unsubscribe = events.subscribe(log, *log.kinds)
     root, handler = logging.getLogger(), LogHandler(log)
     level_before = root.level
     root.addHandler(handler)

@@ -17,17 +17,18 @@ import mmap
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import Final, Protocol, cast
+from typing import Final, Protocol, TypeVar, cast
 
 from portside.errors import LocalError
 from portside.events import Limit
 
+Result = TypeVar("Result")
+
 Host = str  # the text of an IP address; "" for a peer that has none (a unix socket), which no limit per host concerns
 
-SLOTS: Final = 256  # workers of one service at a time, those of earlier reloads that keep connections included
+SLOTS: Final = 1_024  # workers of one service at a time, those of earlier reloads that keep connections included
 
 
 class Ledger(Protocol):
@@ -283,51 +284,59 @@ class SharedLedger:
         words = self._words
         return (slot for slot in range(words[_HIGHEST]) if words[_OWNERS + slot])
 
-    @contextmanager
-    def _exclusively(self) -> Iterator[bool]:
-        """Keep other threads out, and other processes where there are any. Yields whether there are.
+    def _exclusively(self, act: Callable[[bool], Result]) -> Result:
+        """Keep other threads out, and other processes where there are any; ``act`` is told whether there are.
 
         A worker that is alone does without the file lock, which costs two system calls. When it stops being alone,
         the other one has just been forked and is milliseconds away from its first question.
         """
         with self._lock:
             if self._words[_ACTIVE] <= 1:
-                yield False
-                return
+                return act(False)
             fcntl.lockf(self._fd, fcntl.LOCK_EX)
             try:
-                yield True
+                return act(True)
             finally:
                 fcntl.lockf(self._fd, fcntl.LOCK_UN)
 
     def take(self, host: Host, now_s: float, *, connections: int, per_ip: int, accept_rate: float) -> Limit | None:
-        with self._exclusively() as shared:
-            words, at = self._words, self._at
-            total = self.total if shared else words[at + _TOTAL]
-            if total >= connections or 2 * len(self._places) >= self.capacity:
-                return "connections"
-            place = self._places.get(host)
-            mine = 0 if place is None else words[place + 2]
-            if host and mine + (self._held_elsewhere(host) if shared else 0) >= per_ip:
-                return "per_ip"
-            next_s = next_arrival_s(self._seconds[_NEXT_ACCEPT], now_s, accept_rate)
-            if next_s is None:
-                return "accept_rate"
-            self._seconds[_NEXT_ACCEPT] = next_s
-            if place is None:
-                place = self._insert(host)
-            words[place + 2] += 1
-            words[at + _TOTAL] += 1
-            return None
+        return self._exclusively(
+            lambda shared: self._take(
+                shared, host, now_s, connections=connections, per_ip=per_ip, accept_rate=accept_rate
+            )
+        )
+
+    def _take(
+        self, shared: bool, host: Host, now_s: float, *, connections: int, per_ip: int, accept_rate: float
+    ) -> Limit | None:
+        words, at = self._words, self._at
+        total = self.total if shared else words[at + _TOTAL]
+        if total >= connections or 2 * len(self._places) >= self.capacity:
+            return "connections"
+        place = self._places.get(host)
+        mine = 0 if place is None else words[place + 2]
+        if host and mine + (self._held_elsewhere(host) if shared else 0) >= per_ip:
+            return "per_ip"
+        next_s = next_arrival_s(self._seconds[_NEXT_ACCEPT], now_s, accept_rate)
+        if next_s is None:
+            return "accept_rate"
+        self._seconds[_NEXT_ACCEPT] = next_s
+        if place is None:
+            place = self._insert(host)
+        words[place + 2] += 1
+        words[at + _TOTAL] += 1
+        return None
 
     def give_back(self, host: Host) -> None:
-        with self._exclusively():
-            words = self._words
-            place = self._places[host]
-            words[self._at + _TOTAL] -= 1
-            words[place + 2] -= 1
-            if not words[place + 2]:
-                self._remove(host, place)
+        self._exclusively(lambda _: self._give_back(host))
+
+    def _give_back(self, host: Host) -> None:
+        words = self._words
+        place = self._places[host]
+        words[self._at + _TOTAL] -= 1
+        words[place + 2] -= 1
+        if not words[place + 2]:
+            self._remove(host, place)
 
     def _held_elsewhere(self, host: Host) -> int:
         """Return how many places the other workers hold for the host."""
@@ -383,24 +392,26 @@ class SharedLedger:
         words[at] = words[at + 1] = words[at + 2] = 0
 
     def take_datagram(self, host: Host, now_s: float, *, per_s: float) -> bool:
-        with self._exclusively():
-            first, _ = _keys(host)
-            words, seconds = self._words, self._seconds
-            start = _DATAGRAMS_AT + (first & (_DATAGRAM_SETS - 1)) * _DATAGRAM_WAYS * 2
-            oldest = start
-            for at in range(start, start + _DATAGRAM_WAYS * 2, 2):
-                if words[at] == first:
-                    next_s = next_arrival_s(seconds[at + 1], now_s, per_s)
-                    if next_s is None:
-                        return False
-                    seconds[at + 1] = next_s
-                    return True
-                if seconds[at + 1] < seconds[oldest + 1]:
-                    oldest = at
-            # A new host takes the place of whoever's bucket filled up first: in all likelihood it is full again.
-            words[oldest] = first
-            seconds[oldest + 1] = cast("float", next_arrival_s(0.0, now_s, per_s))
-            return True
+        return self._exclusively(lambda _: self._take_datagram(host, now_s, per_s))
+
+    def _take_datagram(self, host: Host, now_s: float, per_s: float) -> bool:
+        first, _ = _keys(host)
+        words, seconds = self._words, self._seconds
+        start = _DATAGRAMS_AT + (first & (_DATAGRAM_SETS - 1)) * _DATAGRAM_WAYS * 2
+        oldest = start
+        for at in range(start, start + _DATAGRAM_WAYS * 2, 2):
+            if words[at] == first:
+                next_s = next_arrival_s(seconds[at + 1], now_s, per_s)
+                if next_s is None:
+                    return False
+                seconds[at + 1] = next_s
+                return True
+            if seconds[at + 1] < seconds[oldest + 1]:
+                oldest = at
+        # A new host takes the place of whoever's bucket filled up first: in all likelihood it is full again.
+        words[oldest] = first
+        seconds[oldest + 1] = cast("float", next_arrival_s(0.0, now_s, per_s))
+        return True
 
     # ── this worker's counters ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -145,7 +145,7 @@ class Service:
     def refuse(self, peer: Address, limit: Limit) -> None:
         """Count that a peer was turned away, or its datagram dropped, and tell whoever listens."""
         self.ledger.count(_LIMITS[limit])
-        if events.listening():
+        if events.listening(events.LimitHit):
             events.emit(events.LimitHit(self.name, peer, limit))
 
     def refusal(self, limit: Limit) -> bytes:
@@ -274,7 +274,9 @@ class Service:
             connection.pace(*self._paces)
         self.live[connection.id] = connection
         self.ledger.count(OPENED)
-        if events.listening():
+        if events.listening(events.ConnectionClosed):
+            _ = connection.local  # asked now, and remembered: by the time it is told, the socket may be closed
+        if events.listening(events.ConnectionOpened):
             events.emit(events.ConnectionOpened(self.name, connection.id, connection.local, connection.peer))
 
     def closed(self, connection: Stream, error: BaseException | None) -> None:
@@ -295,7 +297,7 @@ class Service:
             self.release(connection.peer)
 
     def _told_closed(self, connection: Stream, reason: EndReason, detail: str | None) -> None:
-        if not events.listening():
+        if not events.listening(events.ConnectionClosed):
             return
         try:
             local = connection.local
