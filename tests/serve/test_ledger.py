@@ -102,13 +102,18 @@ def test_a_dead_worker_s_places_are_free_again_and_its_counts_are_kept(shared: S
     assert shared.tally() == Tally(opened=3)
 
 
-def test_a_worker_killed_with_the_lock_in_hand_holds_nobody_up(shared: SharedLedger) -> None:
+def test_a_worker_killed_with_the_lock_in_hand_holds_nobody_up(
+    shared: SharedLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slot = shared.claim()
     child = os.fork()
     if child == 0:
-        shared.join(slot)
-        with shared._exclusively():
-            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            shared.join(slot)
+            monkeypatch.setattr(shared, "_insert", lambda host: os.kill(os.getpid(), signal.SIGKILL))
+            shared.take("192.0.2.1", 0.0, **WIDE)  # type: ignore[arg-type]
+        finally:
+            os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert shared.take("192.0.2.1", 0.0, **WIDE) is None  # type: ignore[arg-type]
 
@@ -120,12 +125,13 @@ def test_several_processes_never_exceed_a_limit_together() -> None:
         slot = shared.claim()
         child = os.fork()
         if child == 0:
-            shared.join(slot)
-            granted = sum(
-                shared.take("192.0.2.1", 0.0, connections=10_000, per_ip=limit, accept_rate=1e9) is None
-                for _ in range(60)
-            )
-            os._exit(granted)
+            try:
+                shared.join(slot)
+                limits = {"connections": 10_000, "per_ip": limit, "accept_rate": 1e9}
+                taken = [shared.take("192.0.2.1", 0.0, **limits) for _ in range(60)]  # type: ignore[arg-type]
+                os._exit(taken.count(None))
+            finally:
+                os._exit(255)
         granted_by.append(child)
     granted = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in granted_by]
     assert sum(granted) == limit == shared.total

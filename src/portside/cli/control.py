@@ -146,6 +146,13 @@ def top(*, control: str | None) -> int:
 
     Where the output is no terminal, the listing is printed once.
     """
+    try:
+        return _watch(control)
+    except KeyboardInterrupt:  # the way to end it
+        return exit_status.OK
+
+
+def _watch(control: str | None) -> int:
     before: dict[str, int] = {}
     while True:
         services = _ask(control, {"do": "list"}, ANSWER_S)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from portside.address import Endpoint
+from portside.errors import AddressNotAvailable, NameNotFound
 from portside.net.sockets import Bound, bind, give_to, open_slot, prepare_stream, remove_path
 from portside.serve.settings import MODELS_WITH_WORKERS, ServiceSettings
 
@@ -29,9 +30,12 @@ class Listening:
     """The sockets of one endpoint: those that ``bind`` gave, and as many more of each as there are worker slots."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        """Bind it. Raises: LocalError, NameNotFound."""
+        """Bind it. Raises: LocalError."""
         self.asked = endpoint
-        self.bounds = bind(endpoint)
+        try:
+            self.bounds = bind(endpoint)
+        except NameNotFound as error:  # whose name it is, we cannot be there
+            raise AddressNotAvailable(f"{endpoint}: {error}") from error
         self._slots: list[list[Bound]] = [self.bounds]
 
     def open_slots(self, count: int) -> None:
@@ -79,11 +83,11 @@ def told_as(bound: Bound, asked: Endpoint) -> Bound:
 def _refitted(bound: Bound, asked: Endpoint) -> Bound:
     bound = told_as(bound, asked)
     endpoint = bound.endpoint
-    if not endpoint.is_datagram:
-        prepare_stream(bound.socket, asked.options)
-        bound.socket.listen(asked.options.backlog)  # on a socket that listens already: only the backlog changes
-    if bound.made_file is not None and asked.mode is not None:
-        with suppress(OSError):
+    with suppress(OSError):  # what it serves, it goes on serving
+        if not endpoint.is_datagram:
+            prepare_stream(bound.socket, asked.options)
+            bound.socket.listen(asked.options.backlog)  # on a socket that listens already: only the backlog changes
+        if bound.made_file is not None and asked.mode is not None:
             os.chmod(endpoint.path, asked.mode)
     return bound
 
@@ -142,7 +146,7 @@ def plan(services: Sequence[ServiceSettings], present: Plan = NOTHING) -> Plan:
     """Return the sockets for the services, those present reused where their endpoint is asked for again.
 
     A service keeps its own first (port 0 is asked for by many), then takes over what another one gives up.
-    Raises: LocalError, NameNotFound; whatever was bound on the way is closed again.
+    Raises: LocalError; whatever was bound on the way is closed again.
     """
     spare = {name: list(listenings) for name, listenings in present.by_service.items()}
     found: dict[tuple[str, int], Listening] = {}

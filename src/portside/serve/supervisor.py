@@ -448,6 +448,8 @@ class Supervisor:
                 log.exception("reading the configuration failed")
             self._stay(str(error), waiting)
             return
+        if (settings.user, settings.group) != (self._settings.user, self._settings.group):
+            log.warning("another user or group takes a restart: what is dropped cannot be had back")
         self._begin_roll(settings, plan, is_first=False, told=waiting)
 
     def _begin_roll(self, settings: ServerSettings, plan: listening.Plan, *, is_first: bool, told: list[Told]) -> None:
@@ -466,6 +468,9 @@ class Supervisor:
                     roll.waits_for.add(record.pid)
         except LocalError as error:
             self._abort(roll, error)
+        except Exception as error:
+            log.exception("forking new workers failed")
+            self._abort(roll, LocalError(f"new workers cannot be forked: {error}"))
 
     def _new_group(self, settings: ServiceSettings) -> Group:
         """Return the service's next group; counts go on where the ledger is large enough for the new limit."""
