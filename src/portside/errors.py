@@ -1,7 +1,7 @@
 """Everything that can go wrong, sorted by whose fault it is.
 
-Code branches on the class, people read the sentence. The facts of a failure are fields of its error, and an error of the
-operating system is translated once, in ``net``, and kept as ``__cause__``.
+Code branches on the class, people read the sentence. The facts of a failure are fields of its error, and an error of
+the operating system is translated once, in ``net``, and kept as ``__cause__``.
 
     PortsideError
       PeerError       the other side: it vanished, sent too much, or sent nonsense
