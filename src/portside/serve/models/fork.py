@@ -7,6 +7,7 @@ worker itself has no threads, for only then is every fork safe.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import select
@@ -42,6 +43,7 @@ def run(worker: Worker) -> None:
     """Serve until the worker shall stop and its last child has ended."""
     house = House(worker)
     acceptor = Acceptor(worker, one_at_a_time=False, watched=(house.fileno(),), patience_s=house.patience_s)
+    gc.freeze()  # no collection in a child shall touch, and so copy, what it shares with the worker
     worker.ready()
     for arrival in acceptor:
         if isinstance(arrival, Visit):
@@ -105,6 +107,12 @@ class House(Connections):
 
     def keep(self) -> None:
         """Hear children and the supervisor, bury the dead, tick: whatever is due, and nothing that waits."""
+        try:
+            self._keep()
+        except Exception:
+            log.exception("%s: housekeeping failed; it goes on", self._service.name)
+
+    def _keep(self) -> None:
         for descriptor, _ in self._epoll.poll(0):
             if descriptor == self._woken_fd:
                 self._forget_wakes()
@@ -167,15 +175,17 @@ class House(Connections):
         if child.channel.fileno() in self._by_channel:
             self._hear(child)
             self._hang_up(child)
-        if child.tally is None:
-            self._lost(child, status)
-        else:
-            service.add_tally(replace(child.tally, opened=0))  # counted when it was forked
-        if child.is_message:
-            self._messages -= 1
-            service.end_work()
-        else:
-            service.release(child.peer)
+        try:
+            if child.tally is None:
+                self._lost(child, status)
+            else:
+                service.add_tally(replace(child.tally, opened=0))  # counted when it was forked
+        finally:
+            if child.is_message:
+                self._messages -= 1
+                service.end_work()
+            else:
+                service.release(child.peer)
 
     def _lost(self, child: Child, status: int) -> None:
         """A child that did not live to tell how it ended."""
