@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import machine
+import checkout  # noqa: F401 - lets the imports below find the package
 import report
-from load import Load, LoadFailed, Slice
-from servers import NAMES, REFERENCE, NotAvailable, Server, Starter, compile_c
+from portside.cli.rig import machine
+from portside.cli.rig.load import Load, LoadFailed, Slice, c_generator
+from portside.cli.rig.servers import NotAvailable, Server
+from servers import NAMES, REFERENCE, Starter
 
 SIZES = (64, 1024, 10_240, 102_400)
 SIZE_BYTES_MAX = 16 << 20
@@ -68,6 +70,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=number(float, 0.05, 60), default=1.0, help="length of a slice (default 1)")
     parser.add_argument("--python", default=sys.executable, help="interpreter that has the peers' libraries")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
+    parser.add_argument("--progress", action="store_true", help="say on stderr what is being measured")
     parser.add_argument("--no-namespace", action="store_true", help="measure in the network as it is")
     return parser.parse_args(arguments)
 
@@ -170,12 +173,14 @@ def run(options: argparse.Namespace, directory: Path, own_network: bool) -> None
     """Measure and print; programs are compiled into the directory."""
     cores = machine.choose_cores()
     congestion = None if own_network else machine.CONGESTION_FOR_ALL
-    load = Load(compile_c(directory, "load"), cores, congestion)
+    load = Load(c_generator(directory), cores, congestion)
     starter = Starter(directory, options.python, cores.server, congestion)
     results = []
     with contextlib.ExitStack() as stack:
         servers, skipped = start_all(options.only, starter, stack)
         for case in cases(options):
+            if options.progress:
+                print(f"{case.mode}: {case.size:,} bytes …", file=sys.stderr, flush=True)
             if case.mode == "idle":
                 stack.close()
                 results.append(measure_fresh(case, list(servers), starter, load))
@@ -184,7 +189,7 @@ def run(options: argparse.Namespace, directory: Path, own_network: bool) -> None
             if not options.json:
                 print(report.table(results[-1]), end="\n\n", flush=True)
     about = report.About(own_network, machine.congestion_control(), cores, skipped)
-    print(json.dumps(report.document(results, about), indent=2) if options.json else report.notes(about))
+    print(json.dumps(report.document(results, about), indent=2) if options.json else "\n".join(report.notes(about)))
 
 
 def main(arguments: list[str]) -> int:

@@ -12,8 +12,8 @@ from servers import REFERENCE
 
 if TYPE_CHECKING:
     from echo import Result
-    from load import Slice
-    from machine import Cores
+    from portside.cli.rig.load import Slice
+    from portside.cli.rig.machine import Cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,19 +136,19 @@ def align(text: str, width: int, column: int) -> str:
     return text.ljust(width) if column == 0 else text.rjust(width)
 
 
-def notes(about: About) -> str:
-    """Return what a reader of the tables must know."""
+def notes(about: About) -> list[str]:
+    """Return what a reader of the tables must know, in sentences."""
     network = "a network namespace of its own" if about.own_network else "the machine's network"
     cores = f"server on core {about.cores.server}, load on {about.cores.load}"
     lines = [f"in {network}, congestion control {about.congestion}; {cores}"]
-    lines += [f"skipped {name}: {reason}" for name, reason in about.skipped.items()]
-    return "\n".join(lines)
+    return lines + [f"skipped {name}: {reason}" for name, reason in about.skipped.items()]
 
 
 def document(results: list[Result], about: About) -> dict[str, Any]:
     """Return everything, every slice too, as plain values."""
     return {
         "about": asdict(about),
+        "notes": notes(about),
         "cases": [{**asdict(result.case), "servers": servers(result)} for result in results],
     }
 
