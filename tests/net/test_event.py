@@ -562,3 +562,28 @@ def test_a_reset_is_the_peers_fault(run: Any) -> None:
             await served.close()
 
     run(main)
+
+
+def test_a_message_that_did_not_fit_is_not_split_by_a_third_writer(run: Any) -> None:
+    """Two tasks queue for the way out; who comes between one's end and the other's start must queue too."""
+
+    async def handler(visitor: EventConnection) -> None:
+        big = asyncio.create_task(visitor.write(b"a" * (1 << 20)))
+        await asyncio.sleep(0)
+        queued = asyncio.create_task(visitor.write(b"b" * (1 << 20)))
+        await asyncio.sleep(0)
+        big.add_done_callback(lambda _: late.append(asyncio.create_task(visitor.write(b"c" * (1 << 20)))))
+        await big
+        await queued
+        await late[0]
+
+    late: list[asyncio.Task[None]] = []
+
+    async def main(network: EventNetwork) -> None:
+        peer = Peer(network, handler)
+        data = b"".join([data async for data in peer.connection])
+        assert await peer.ended() is None
+        size = 1 << 20
+        assert [data[i * size : (i + 1) * size] for i in range(3)] == [bytes([x]) * size for x in b"abc"]
+
+    run(main)

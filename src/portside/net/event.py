@@ -50,6 +50,7 @@ class EventConnection(ParkingStream):
         "_turn_out_ends",
         "_unsent",
         "_write_lock",
+        "_writers",
     )
 
     def __init__(
@@ -71,6 +72,7 @@ class EventConnection(ParkingStream):
         self._spare = b""  # plain bytes of a TLS record beyond what was asked for
         self._shut = False  # write_eof was called
         self._write_lock: asyncio.Lock | None = None
+        self._writers = 0  # tasks that hold the lock or wait for it
         self._unsent: memoryview | None = None  # accepted for sending, not yet taken by the kernel
         self._turn_in_ends = self._turn_out_ends = TURN_BYTES
         lane.add(sock.fileno(), self)
@@ -166,7 +168,7 @@ class EventConnection(ParkingStream):
             try:
                 self._spare = engine.receive(sealed)
             finally:
-                await self._transmit(engine.pending_output())  # alerts, key updates
+                self._send_nowait(engine.pending_output())  # alerts, key updates: reading must not wait for room
         data, self._spare = self._spare[:limit], self._spare[limit:]
         return data
 
@@ -234,19 +236,24 @@ class EventConnection(ParkingStream):
 
     @contextlib.asynccontextmanager
     async def _writing(self) -> AsyncIterator[None]:
-        """Be the only task that writes; the others, and the direct way, wait behind it."""
+        """Be the only task that writes. The direct way is closed as long as anybody is in it or waits for it: whoever
+        went past them could leave half a message in front of theirs.
+        """
         if self._write_lock is None:
             self._write_lock = asyncio.Lock()
-        async with self._write_lock:
-            self._direct = False
-            try:
+        self._writers += 1
+        self._direct = False
+        try:
+            async with self._write_lock:
                 yield
-            finally:
-                self._direct = self._may_be_direct()
+        finally:
+            self._writers -= 1
+            self._direct = self._may_be_direct()
 
     def _may_be_direct(self) -> bool:
         return (
-            self._engine is None
+            not self._writers
+            and self._engine is None
             and self._failure is None
             and self._unsent is None
             and not self._shut
@@ -394,11 +401,14 @@ class EventConnection(ParkingStream):
             self._failure = failure
 
     def _send_nowait(self, data: bytes) -> None:
-        """Send what the kernel takes at once, and keep the rest: for what must not wait, a farewell or an alert."""
-        with contextlib.suppress(OSError):
-            sent = self._send(data) if data and self._unsent is None else 0
-            if sent < len(data) and self._unsent is None:
-                self._unsent = memoryview(data)[sent:]
+        """Send what the kernel takes at once, and keep the rest in its order: for what must not wait."""
+        if self._unsent:
+            self._unsent = memoryview(bytes(self._unsent) + data)
+        elif data:
+            sent = 0
+            with contextlib.suppress(OSError):
+                sent = self._send(data)
+            self._unsent = memoryview(data)[sent:] if sent < len(data) else None
 
     def end(self, reason: EndReason, farewell: bytes = b"") -> None:
         if not self._record_end(reason):
