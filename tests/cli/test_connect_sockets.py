@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -50,11 +51,15 @@ def test_a_large_input_passes_through_little_memory(tmp_path: Path) -> None:
         open(tmp_path / "out", "wb") as sink,
         starting(server.url, stdin=source, stdout=sink) as process,
     ):
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
+        allow_little_memory(process.pid)
+        assert process.wait(WITHIN_S) == 0
     assert (tmp_path / "out").stat().st_size == 100_000_000
-    assert usage.ru_maxrss < 80_000  # KiB: the interpreter and a few pieces
+
+
+def allow_little_memory(pid: int) -> None:
+    """Let the process fail if it holds more than the interpreter and a few pieces of the 100 MB."""
+    # The peak that wait4(2) tells would be of no use: it counts what this process held when it forked.
+    resource.prlimit(pid, resource.RLIMIT_DATA, (80_000_000, 80_000_000))
 
 
 def test_a_server_that_never_reads_costs_patience_and_no_memory(tmp_path: Path) -> None:
@@ -64,12 +69,11 @@ def test_a_server_that_never_reads_costs_patience_and_no_memory(tmp_path: Path) 
     with Listener(lambda _: over.wait(WITHIN_S) and None) as server, open(tmp_path / "in", "rb") as source:
         with starting(server.url, "--timeout", "200ms", stdin=source) as process:
             assert process.stderr is not None
+            allow_little_memory(process.pid)
             said = process.stderr.read()
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
+            status = process.wait(WITHIN_S)
         over.set()
-    assert (process.returncode, said) == (1, b"portside: nothing moved for 0.2 s\n")
-    assert usage.ru_maxrss < 80_000
+    assert (status, said) == (1, b"portside: nothing moved for 0.2 s\n")
 
 
 def test_a_server_that_never_answers_is_given_up_after_the_timeout() -> None:
