@@ -240,6 +240,7 @@ def test_the_number_of_workers_may_change_and_the_port_stays(serve: Run, tmp_pat
 
 def test_a_storm_of_reloads_settles(run: Run) -> None:
     server = run("battery", "--workers", "2")
+    descriptors = len(os.listdir(f"/proc/{server.pid}/fd"))
     with greeted(server) as visitor:
         for _ in range(30):
             server.signal(signal.SIGHUP)
@@ -249,6 +250,39 @@ def test_a_storm_of_reloads_settles(run: Run) -> None:
         with greeted(server):
             pass
     wait_until(lambda: len(server.children) == 2, "two workers, and no more")
+    wait_until(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) == descriptors, "no descriptor more than before")
+
+
+def test_a_growing_limit_counts_anew_and_leaves_nothing_behind(serve: Run, tmp_path: Path) -> None:
+    file = tmp_path / "portside.toml"
+
+    def write(connections: int) -> None:
+        file.write_text(
+            '[service.one]\nserve = "echo"\nlisten = ["tcp://127.0.0.1:0"]\n'
+            f"limits = {{ connections = {connections} }}\n"
+        )
+
+    write(1)
+    server = serve("up", str(file))
+    descriptors = len(os.listdir(f"/proc/{server.pid}/fd"))
+    for connections in (2, 3_000, 2):
+        old = server.children
+        write(connections)
+        server.signal(signal.SIGHUP)
+        wait_until(lambda old=old: server.children and not set(old) & set(server.children), "the new worker")
+        assert exchange(server.at(), b"hi") == b"hi"
+    wait_until(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) == descriptors, "no descriptor more than before")
+
+
+def test_an_exit_that_nobody_asked_for_is_a_crash_whatever_its_status(run: Run) -> None:
+    server = run("vanish")
+    while server.process.poll() is None:
+        try:
+            exchange(server.at(), b"")
+        except OSError:
+            continue
+    assert server.wait() == 4
+    assert "ended with status 0" in server.said
 
 
 def test_systemd_hears_of_reload_stop_and_life(run: Run, tmp_path: Path) -> None:

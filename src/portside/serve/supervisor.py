@@ -85,7 +85,7 @@ class Group:
 
     settings: ServiceSettings
     ledger: SharedLedger
-    crashes: Crashes
+    crashes: Crashes = field(default_factory=Crashes)
     workers: dict[int, WorkerRecord] = field(default_factory=dict)  # by slot
 
 
@@ -476,8 +476,8 @@ class Supervisor:
         """Return the service's next group; counts go on where the ledger is large enough for the new limit."""
         present = self._groups.get(settings.name)
         if present is not None and present.ledger.connections >= settings.limits.connections:
-            return Group(settings, present.ledger, present.crashes)
-        return Group(settings, SharedLedger(settings.limits.connections), Crashes())
+            return Group(settings, present.ledger)
+        return Group(settings, SharedLedger(settings.limits.connections))
 
     def _commit(self, roll: Roll) -> None:
         """All new workers are ready: they are the server now, and the old ones retire."""
@@ -490,6 +490,8 @@ class Supervisor:
         for group in old_groups.values():
             for record in group.workers.values():
                 self._retire(record)
+        for group in old_groups.values():
+            self._close_unused(group.ledger)
         kept = set(map(id, roll.plan.all()))
         if not roll.is_first:
             listening.close(one for one in old_plan.all() if id(one) not in kept)
@@ -522,6 +524,8 @@ class Supervisor:
             self._failure = error
             self.stop()
             return
+        for group in roll.groups.values():
+            self._close_unused(group.ledger)
         listening.close(roll.plan.new)
         running.set_services(
             tuple(

@@ -58,6 +58,11 @@ def orphan(visitor: PlainConnection) -> None:
     visitor.write(child.stdout)
 
 
+async def vanish(visitor: Connection) -> None:
+    """End the process as if all were well."""
+    os._exit(0)
+
+
 async def count(message: Message) -> None:
     """Answer with as many bytes as the datagram asks for."""
     await message.reply(b"x" * int(message.data))
