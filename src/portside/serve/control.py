@@ -23,7 +23,7 @@ import msgspec
 from portside.address import Endpoint
 from portside.errors import OutOfDescriptors, PortsideError
 from portside.net.sockets import Socket, accept_nowait, bind, give_to, remove_path
-from portside.serve import channel as say
+from portside.serve.inquiries import Ask, Inquiries
 
 log = logging.getLogger("portside")
 
@@ -39,20 +39,12 @@ class Request(msgspec.Struct):
     connection: str | None = None
 
 
-class Answers(Protocol):
-    """What the workers said to a question."""
-
-    rows: list[tuple[Any, say.Row]]
-    found: bool
-    silent: set[int]
-
-
 class Conductor(Protocol):
     """The supervisor, as the control socket uses it."""
 
     def services(self) -> Iterator[dict[str, Any]]: ...
-    def ask_connections(self, done: Callable[[Any], None]) -> None: ...
-    def end_connection(self, identity: str, done: Callable[[Any], None]) -> None: ...
+    @property
+    def inquiries(self) -> Inquiries: ...
     def reload(self, told: Callable[[str | None], None] | None = None) -> None: ...
     def stop(self, status: int = 0) -> None: ...
 
@@ -122,7 +114,7 @@ class ControlServer:
         conductor = self._conductor
         match request.do:
             case "list":
-                conductor.ask_connections(lambda answers: client.send({"ok": self._listing(answers)}))
+                conductor.inquiries.list_connections(lambda answers: client.send({"ok": self._listing(answers)}))
             case "stats":
                 client.send({"ok": list(conductor.services())})
             case "reload":
@@ -132,11 +124,13 @@ class ControlServer:
                 conductor.stop()
             case "end" if request.connection:
                 identity = request.connection
-                conductor.end_connection(identity, lambda answers: client.send(_end_answer(identity, answers)))
+                conductor.inquiries.end_connection(
+                    identity, lambda answers: client.send(_end_answer(identity, answers))
+                )
             case _:
                 client.send({"error": f"unknown request {request.do!r}"})
 
-    def _listing(self, answers: Answers) -> list[dict[str, Any]]:
+    def _listing(self, answers: Ask) -> list[dict[str, Any]]:
         services = list(self._conductor.services())
         connections: dict[str, list[dict[str, Any]]] = {service["service"]: [] for service in services}
         for record, row in answers.rows:
@@ -149,7 +143,7 @@ class ControlServer:
         return services
 
 
-def _end_answer(identity: str, answers: Answers) -> dict[str, Any]:
+def _end_answer(identity: str, answers: Ask) -> dict[str, Any]:
     if answers.found:
         return {"ok": None}
     if answers.silent:

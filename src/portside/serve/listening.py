@@ -7,6 +7,7 @@ for. A reload asks anew; what is asked for again stays as it is.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -120,11 +121,12 @@ class Plan:
             for bound in listening.for_slot(mine, slots)
         )
 
-    def endpoints(self, settings: ServiceSettings) -> list[Endpoint]:
-        """Return the service's endpoints as they came to be."""
+    def endpoints(self, settings: ServiceSettings, *, only_new: bool = False) -> list[Endpoint]:
+        """Return the service's endpoints as they came to be, all or those that nobody had before."""
         return [
             told_as(bound, asked).endpoint
             for listening, asked in zip(self.by_service[settings.name], settings.listen, strict=True)
+            if not only_new or any(listening is new for new in self.new)
             for bound in listening.bounds
         ]
 
@@ -191,3 +193,11 @@ def _take(spare: dict[str, list[Listening]], owners: Iterable[str], endpoint: En
 def close(listenings: Iterable[Listening]) -> None:
     for listening in listenings:
         listening.close()
+
+
+def print_ready(lines: Iterable[str]) -> None:
+    """Tell people, and whoever started us, where we listen: on stderr, each line whole."""
+    text = "".join(f"{line}\n" for line in lines)
+    if text and sys.stderr is not None:
+        sys.stderr.write(text)
+        sys.stderr.flush()

@@ -13,7 +13,12 @@ from portside.serve.worker import Worker
 def run(worker: Worker) -> None:
     """Serve with ``pool`` threads until the worker shall stop and their last connections are over."""
     pool = [
-        threading.Thread(target=_serve, args=(worker,), name=f"portside-{number}", daemon=True)
+        threading.Thread(
+            target=_serve,
+            args=(worker, Acceptor(worker, one_at_a_time=True)),  # made here: once we are ready, a stop may come
+            name=f"portside-{number}",
+            daemon=True,
+        )
         for number in range(1, worker.service.settings.pool + 1)
     ]
     worker.keep_house()
@@ -26,8 +31,7 @@ def run(worker: Worker) -> None:
         thread.join()
 
 
-def _serve(worker: Worker) -> None:
-    acceptor = Acceptor(worker, one_at_a_time=True)
+def _serve(worker: Worker, acceptor: Acceptor) -> None:
     for arrival in acceptor:
         if isinstance(arrival, Visit):
             serve_visit(worker.service, arrival)

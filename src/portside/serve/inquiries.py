@@ -1,0 +1,134 @@
+"""The operator's questions: what the supervisor knows itself, and what it asks its workers without waiting for them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from portside.address import Endpoint
+from portside.serve import channel as say
+from portside.serve.ledger import Tally
+from portside.serve.records import Group, WorkerRecord
+from portside.serve.turns import Turns
+
+ASK_S: Final = 2.0  # how long workers may take to answer a question; a busy one is left out of the answer
+
+
+@dataclass(eq=False, slots=True)
+class Ask:
+    """A question to the workers, and who is told the answer."""
+
+    waits_for: set[int]
+    done: Callable[[Ask], None]
+    rows: list[tuple[WorkerRecord, say.Row]] = field(default_factory=list)
+    found: bool = False
+    silent: set[int] = field(default_factory=set)
+
+
+class Inquiries:
+    """Asks all workers, gathers what they say, and tells it when all have answered or time is up."""
+
+    def __init__(self, workers: Mapping[int, WorkerRecord], turns: Turns) -> None:
+        self._workers = workers
+        self._turns = turns
+        self._numbers = itertools.count(1)
+        self._asks: dict[int, Ask] = {}
+
+    def list_connections(self, done: Callable[[Ask], None]) -> None:
+        """Have ``done`` called with the rows of all live connections."""
+        self._ask(done, lambda number: say.ListConnections(number, first=True))
+
+    def end_connection(self, identity: str, done: Callable[[Ask], None]) -> None:
+        """Have the connection of that id ended, and ``done`` called with whether it was found."""
+        self._ask(done, lambda number: say.EndConnection(number, identity))
+
+    def _ask(self, done: Callable[[Ask], None], question: Callable[[int], say.ToWorker]) -> None:
+        records = [record for record in self._workers.values() if record.state != "starting"]
+        number = next(self._numbers)
+        self._asks[number] = Ask({record.pid for record in records}, done)
+        for record in records:
+            record.tell(question(number))
+        if records:
+            self._turns.after(ASK_S, lambda: self._close(number))
+        else:
+            self._close(number)
+
+    # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take_rows(self, record: WorkerRecord, number: int, rows: Iterable[say.Row], *, more: bool) -> None:
+        ask = self._asks.get(number)
+        if ask is None:
+            return
+        ask.rows += [(record, row) for row in rows]
+        if more:
+            record.tell(say.ListConnections(number, first=False))
+        else:
+            self._answered(number, ask, record.pid)
+
+    def take_ended(self, record: WorkerRecord, number: int, *, found: bool) -> None:
+        ask = self._asks.get(number)
+        if ask is not None:
+            ask.found = ask.found or found
+            self._answered(number, ask, record.pid)
+
+    def forget(self, record: WorkerRecord) -> None:
+        """A worker is gone and will answer nothing more."""
+        for number, ask in list(self._asks.items()):
+            if record.pid in ask.waits_for:
+                self._answered(number, ask, record.pid)
+
+    def _answered(self, number: int, ask: Ask, pid: int) -> None:
+        ask.waits_for.discard(pid)
+        if not ask.waits_for or ask.found:
+            self._close(number)
+
+    def _close(self, number: int) -> None:
+        ask = self._asks.pop(number, None)
+        if ask is not None:
+            ask.silent = ask.waits_for & self._workers.keys()
+            ask.done(ask)
+
+
+def row_of_service(
+    group: Group, *, endpoints: Iterable[Endpoint], state: str, workers: Iterable[WorkerRecord], now_s: float
+) -> dict[str, Any]:
+    """Return the service as ``ps`` shows it, without its connections."""
+    settings = group.settings
+    return {
+        "service": settings.name,
+        "what": settings.what,
+        "model": settings.model,
+        "listen": [str(endpoint) for endpoint in endpoints],
+        "state": state,
+        "workers": [
+            {"pid": record.pid, "state": record.state, "age_s": round(now_s - record.started_s, 3)}
+            for record in sorted(workers, key=lambda record: record.pid)
+        ],
+        "open": group.ledger.total,
+        "limit": settings.limits.connections,
+        **_totals(group.ledger.tally()),
+    }
+
+
+def _totals(tally: Tally) -> dict[str, Any]:
+    return {
+        "opened": tally.opened,
+        "datagrams": tally.datagrams,
+        "bytes_in": tally.bytes_in + tally.live_bytes_in,
+        "bytes_out": tally.bytes_out + tally.live_bytes_out,
+        "handler_failed": tally.handler_failed,
+        "ended_idle": tally.ended_idle,
+        "ended_life": tally.ended_life,
+        "cut_off": tally.cut_off,
+        "limits_hit": {
+            "connections": tally.limit_connections,
+            "per_ip": tally.limit_per_ip,
+            "accept_rate": tally.limit_accept_rate,
+            "datagrams": tally.limit_datagrams,
+            "denied": tally.limit_denied,
+            "amplification": tally.limit_amplification,
+            "proxy": tally.limit_proxy,
+        },
+    }
