@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from portside.errors import ConnectionEnded, ConnectionLost, HandlerError
-from portside.net import event, lane
+from portside.net import loop_stream, turns
 from portside.net.event import EventConnection
 from portside.net.event_network import EventNetwork
 from portside.net.sockets import Socket, socketpair
@@ -430,7 +430,7 @@ def test_closing_after_the_peers_last_word_keeps_ours(run: Any) -> None:
 
 
 def test_lingering_ends_though_the_peer_never_closes(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event, "LINGER_S", 0.01)
+    monkeypatch.setattr(loop_stream, "LINGER_S", 0.01)
 
     async def main(network: EventNetwork) -> None:
         ours, theirs = socketpair()
@@ -446,7 +446,7 @@ def test_lingering_ends_though_the_peer_never_closes(run: Any, monkeypatch: pyte
 
 
 def test_a_flood_of_lingering_connections_is_cut(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane, "LINGERING_MAX", 2)
+    monkeypatch.setattr(turns, "LINGERING_MAX", 2)
 
     async def main(network: EventNetwork) -> None:
         pairs = [socketpair() for _ in range(3)]

@@ -1,56 +1,41 @@
 """Connections under an event loop: raw non-blocking sockets on a lane, driven by the handler's own Task.
 
-How a handler waits here is told in ``net.parking``; when it is resumed, in ``net.lane``.
+How a handler waits here is told in ``net.parking``; when it is resumed, in ``net.lane``; what has nothing to do with
+sockets is in ``net.loop_stream``.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
+import select
 import types
-from collections.abc import AsyncIterator, Generator
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+from collections.abc import Generator
+from typing import Any, BinaryIO, cast
 
 from portside.address import Address, from_sockaddr
-from portside.contracts import LINGER_S, Network
-from portside.errors import ConnectionClosed, ConnectionLost, HandlerError, TlsFailed
-from portside.events import EndReason
-from portside.net import tls
+from portside.contracts import Network
+from portside.errors import ConnectionClosed
 from portside.net.files import FILE_PIECE_BYTES, Splice, descriptor_of, write_all
-from portside.net.lane import READING, WRITING, Lane
-from portside.net.parking import CLOSED, ENDING, LINGERING, ParkingStream, wake_future
-from portside.net.sockets import SHUT_RDWR, SHUT_WR, Socket, reset_on_close, translate
+from portside.net.lane import HANGUP, Lane
+from portside.net.loop_stream import LoopStream
+from portside.net.parking import CLOSED, LINGERING, wake_future
+from portside.net.sockets import SHUT_RDWR, SHUT_WR, Socket, reset_on_close
 from portside.net.stream import PIECE_BYTES, Deadline
-
-if TYPE_CHECKING:
-    import ssl
-
-TURN_BYTES: Final = 1 << 20  # a connection that never has to wait lets the others have a turn after so many bytes
-TLS_PIECE_BYTES: Final = 1 << 18  # plain bytes sealed at a time; larger pieces win nothing more
+from portside.net.turns import READING, WRITING
 
 
-@types.coroutine
-def _let_others_run() -> Generator[None, None, None]:
-    yield
-
-
-class EventConnection(ParkingStream):
-    """A connection of an event loop. Give it a handler with ``start``, or use it from any task without one."""
+class EventConnection(LoopStream):
+    """A connection that is a socket on the lane. Start a handler on it, or use it from any task without one."""
 
     __slots__ = (
-        "_direct",
-        "_engine",
+        "_hangup",
+        "_lane",
+        "_readable",
         "_receive",
         "_send",
-        "_shut",
         "_socket",
-        "_spare",
-        "_turn_in_ends",
-        "_turn_out_ends",
         "_unsent",
-        "_write_lock",
-        "_writers",
     )
 
     def __init__(
@@ -64,17 +49,13 @@ class EventConnection(ParkingStream):
     ) -> None:
         """Take over a connected non-blocking socket."""
         super().__init__(lane, network, local=local, peer=peer)
+        self._lane = lane
         self._socket = sock
         self._receive = sock.recv
         self._send = sock.send
-        self._engine: tls.TlsEngine | None = None
-        self._direct = True  # plain, unpaced, open and nobody in mid-write: bytes may go straight to the socket
-        self._spare = b""  # plain bytes of a TLS record beyond what was asked for
-        self._shut = False  # write_eof was called
-        self._write_lock: asyncio.Lock | None = None
-        self._writers = 0  # tasks that hold the lock or wait for it
+        self._readable = True  # the kernel may have bytes for us; edge-triggered, so only EAGAIN makes it False
+        self._hangup = False  # … and after a hang-up not even that: the end or an error is still to be read
         self._unsent: memoryview | None = None  # accepted for sending, not yet taken by the kernel
-        self._turn_in_ends = self._turn_out_ends = TURN_BYTES
         lane.add(sock.fileno(), self)
 
     def _find_local(self) -> Address:
@@ -83,11 +64,21 @@ class EventConnection(ParkingStream):
     def _find_peer(self) -> Address:
         return from_sockaddr(self._socket.getpeername())
 
-    async def _end_turn(self) -> None:
-        """Let the others run: a connection that never has to wait would keep the loop for itself."""
-        self._turn_in_ends = self.bytes_in + TURN_BYTES
-        self._turn_out_ends = self.bytes_out + TURN_BYTES
-        await _let_others_run()
+    def _note(self, mask: int) -> None:
+        """Remember what the kernel reported, and move whoever waits for it: all but the lane's hot path."""
+        if self._parked == LINGERING:
+            self._discard()
+            return
+        if mask & HANGUP:
+            self._hangup = True
+        if mask & (HANGUP | select.EPOLLIN):
+            self._readable = True
+            wake_future(self._reader)
+        if mask & (HANGUP | select.EPOLLOUT):
+            if self._parked == WRITING:
+                self._lane.resume(self, self._send_main, None)
+            else:
+                wake_future(self._writer)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -111,25 +102,6 @@ class EventConnection(ParkingStream):
         data = yield from self.read(PIECE_BYTES).__await__()
         if not data:
             raise StopAsyncIteration
-        return data
-
-    async def _pull(self, limit: int, timeout_s: float | None) -> bytes:
-        self._check_open()
-        if self.at_end:
-            return b""
-        if self._pace_in is not None:
-            await self._keep_pace(self._pace_in)
-            limit = min(limit, max(1, int(self._pace_in.per_s)))
-        if self._engine is None:
-            data = await self._receive_some(limit, timeout_s)
-        else:
-            data = await self._receive_sealed(self._engine, limit, timeout_s)
-        self.bytes_in += len(data)
-        self.at_end = not data
-        if self._pace_in is not None:
-            self._pace_in.take(len(data), self.network.now_s())
-        if self.bytes_in > self._turn_in_ends:
-            await self._end_turn()
         return data
 
     def _receive_now(self, limit: int) -> bytes | None:
@@ -157,21 +129,6 @@ class EventConnection(ParkingStream):
                 return await self._park_reading(limit)
             await self._wait_readable(deadline.left_s())
 
-    async def _receive_sealed(self, engine: tls.TlsEngine, limit: int, timeout_s: float | None) -> bytes:
-        """Return the next plain bytes; what a record holds beyond the limit is kept for the next call."""
-        deadline = Deadline(self.network, timeout_s)
-        while not self._spare and not engine.ended:
-            sealed = await self._receive_some(limit, deadline.left_s())
-            if not sealed:
-                engine.feed_eof()
-                break
-            try:
-                self._spare = engine.receive(sealed)
-            finally:
-                self._send_nowait(engine.pending_output())  # alerts, key updates: reading must not wait for room
-        data, self._spare = self._spare[:limit], self._spare[limit:]
-        return data
-
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def write(self, *chunks: bytes | bytearray | memoryview) -> None:
@@ -191,30 +148,7 @@ class EventConnection(ParkingStream):
         elif total > self._turn_out_ends:
             await self._end_turn()
 
-    async def _write_slowly(self, data: bytes | bytearray | memoryview) -> None:
-        """Send in turn with other tasks, sealed, paced, or as the peer makes room."""
-        self._check_writable()
-        view = memoryview(data).cast("B")
-        async with self._writing():
-            for start in range(0, len(view), TLS_PIECE_BYTES):
-                await self._write_piece(view[start : start + TLS_PIECE_BYTES])
-
-    async def _write_piece(self, piece: memoryview) -> None:
-        while piece:
-            size = len(piece)
-            if self._pace_out is not None:
-                await self._keep_pace(self._pace_out)
-                size = min(size, max(1, int(self._pace_out.per_s)))
-                self._pace_out.take(size, self.network.now_s())
-            if self._engine is None:
-                await self._transmit(piece[:size], counted=True)
-            else:
-                await self._transmit(self._engine.send(piece[:size]))
-                self.bytes_out += size
-            piece = piece[size:]
-
     async def _transmit(self, data: bytes | memoryview, *, counted: bool = False) -> None:
-        """Send the bytes as they are. When cancelled in the middle the rest is kept, and goes out before all else."""
         await self._flush()
         self._unsent = memoryview(data)
         await self._flush(counted=counted)
@@ -234,54 +168,17 @@ class EventConnection(ParkingStream):
                 self.bytes_out += sent
         self._unsent = None
 
-    @contextlib.asynccontextmanager
-    async def _writing(self) -> AsyncIterator[None]:
-        """Be the only task that writes. The direct way is closed as long as anybody is in it or waits for it: whoever
-        went past them could leave half a message in front of theirs.
-        """
-        if self._write_lock is None:
-            self._write_lock = asyncio.Lock()
-        self._writers += 1
-        self._direct = False
-        try:
-            async with self._write_lock:
-                yield
-        finally:
-            self._writers -= 1
-            self._direct = self._may_be_direct()
+    def _is_flushed(self) -> bool:
+        return self._unsent is None
 
-    def _may_be_direct(self) -> bool:
-        return (
-            not self._writers
-            and self._engine is None
-            and self._failure is None
-            and self._unsent is None
-            and not self._shut
-            and self._pace_in is None
-            and self._pace_out is None
-        )
-
-    def pace(self, bytes_in_per_s: float | None, bytes_out_per_s: float | None) -> None:
-        super().pace(bytes_in_per_s, bytes_out_per_s)
-        self._direct = self._may_be_direct()
-
-    def _check_writable(self) -> None:
-        self._check_open()
-        if self._shut:
-            raise ConnectionClosed("write after write_eof")
-
-    async def write_eof(self) -> None:
-        self._check_open()
-        if self._shut:
-            return
-        async with self._writing():
-            self._shut = True
-            if self._engine is not None:
-                await self._transmit(self._engine.close())
-            try:
-                self._socket.shutdown(SHUT_WR)
-            except OSError as error:
-                raise self._broken(error) from error
+    def _send_nowait(self, data: bytes) -> None:
+        if self._unsent:
+            self._unsent = memoryview(bytes(self._unsent) + data)
+        elif data:
+            sent = 0
+            with contextlib.suppress(OSError):
+                sent = self._send(data)
+            self._unsent = memoryview(data)[sent:] if sent < len(data) else None
 
     # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -352,115 +249,10 @@ class EventConnection(ParkingStream):
         splice.put(moved)
         return moved
 
-    # ── upgrade and end ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── end ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def start_tls(
-        self, context: ssl.SSLContext, *, server_side: bool = True, server_name: str | None = None
-    ) -> None:
-        self._check_open()
-        if self._engine is not None:
-            raise HandlerError("the connection is under TLS already")
-        if self._buffer:
-            # Commands put in plain text behind the upgrade would be taken for protected ones (CVE-2011-0411).
-            raise TlsFailed(f"{len(self._buffer)} plain bytes stood behind the upgrade to TLS")
-        engine = tls.TlsEngine(context, server_side=server_side, server_name=server_name)
-        self._direct = False
-        self._engine = engine
-        await self._shake_hands(engine)
-        self.tls = engine.state
-
-    async def _shake_hands(self, engine: tls.TlsEngine) -> None:
-        try:
-            done = engine.handshake()
-            while not done:
-                await self._transmit(engine.pending_output())
-                sealed = await self._receive_some(PIECE_BYTES, None)
-                if sealed:
-                    self._spare = engine.receive(sealed)
-                else:
-                    engine.feed_eof()
-                done = engine.done
-        except TlsFailed as error:
-            self._fail(ConnectionLost(str(error)))
-            raise
-        finally:
-            self._send_nowait(engine.pending_output())
-
-    def _broken(self, error: OSError) -> ConnectionLost:
-        """Translate what the socket said, once; every further call raises the same."""
-        failure = translate(error)
-        if not isinstance(failure, ConnectionLost):
-            failure = ConnectionLost(str(failure))
-        failure.__cause__ = error
-        self._fail(failure)
-        return failure
-
-    def _fail(self, failure: ConnectionLost | ConnectionClosed) -> None:
-        self._direct = False
-        if self._failure is None:
-            self._failure = failure
-
-    def _send_nowait(self, data: bytes) -> None:
-        """Send what the kernel takes at once, and keep the rest in its order: for what must not wait."""
-        if self._unsent:
-            self._unsent = memoryview(bytes(self._unsent) + data)
-        elif data:
-            sent = 0
-            with contextlib.suppress(OSError):
-                sent = self._send(data)
-            self._unsent = memoryview(data)[sent:] if sent < len(data) else None
-
-    def end(self, reason: EndReason, farewell: bytes = b"") -> None:
-        if not self._record_end(reason):
-            return
-        self._direct = False
-        if self._unsent is None and not self._shut:
-            sealed = farewell if self._engine is None else self._seal(self._engine, farewell)
-            self._send_nowait(sealed)
-        if self._parked in (READING, WRITING):
-            self._parked = ENDING  # whatever comes until then, it does not hear of
-        self._lane.loop.call_soon(self._raise_end)
-
-    def _seal(self, engine: tls.TlsEngine, farewell: bytes) -> bytes:
-        with contextlib.suppress(TlsFailed):
-            return engine.send(farewell) + engine.close()
-        return b""
-
-    def _raise_end(self) -> None:
-        """Tell whoever waits that the connection was ended; a handler that waits for something else is cancelled."""
-        failure = self._failure
-        assert failure is not None
-        waiting = [future for future in (self._reader, self._writer) if future is not None and not future.done()]
-        for future in waiting:
-            future.set_exception(failure)
-        if self._parked == ENDING:
-            self._lane.resume(self, self._main.throw, failure)
-        elif not waiting and self._task is not None and self._outcome is None:
-            self._task.cancel()
-        if self._parked < LINGERING:
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(SHUT_RDWR)
-
-    async def close(self) -> None:
-        if self._parked >= LINGERING:
-            return
-        try:
-            if self._failure is None and not self._shut:
-                async with self._writing():
-                    await self._flush()
-                    if self._engine is not None and self._engine.done:
-                        await self._transmit(self._engine.close())
-        except ConnectionLost:
-            pass  # there is nobody to close towards
-        finally:
-            self._let_go()
-
-    def finish(self) -> None:
-        """Close without waiting: for whoever ends a connection whose handler is over."""
-        if self._parked < LINGERING:
-            if self._failure is None and self._engine is not None and self._engine.done and not self._shut:
-                self._send_nowait(self._engine.close())
-            self._let_go()
+    def _shut_down(self, *, reading: bool = False) -> None:
+        self._socket.shutdown(SHUT_RDWR if reading else SHUT_WR)
 
     def abort(self) -> None:
         if self._parked != CLOSED:
@@ -469,28 +261,7 @@ class EventConnection(ParkingStream):
             self._fail(ConnectionClosed("the connection was aborted"))
             self._close_socket()
 
-    def _let_go(self) -> None:
-        """Close the socket, once the peer has ended its stream too.
-
-        A socket closed with bytes still to be read, or that come later, answers them with a reset, which may destroy
-        what we sent last before the peer's program has read it (RFC 1122 section 4.2.2.13, RFC 9112 section 9.6).
-        """
-        lost = isinstance(self._failure, ConnectionLost) and self.ended_because is None
-        self._fail(ConnectionClosed("the connection is closed"))
-        if lost or (self.at_end and self._engine is None):
-            self._close_socket()
-            return
-        try:
-            self._socket.shutdown(SHUT_WR)
-        except OSError:
-            self._close_socket()
-            return
-        self._parked = LINGERING
-        if self._lane.linger(self, LINGER_S):
-            self._discard()
-
     def _discard(self) -> None:
-        """Throw away what a closed connection still receives; close its socket at the end of the stream."""
         try:
             while self._receive(PIECE_BYTES):
                 pass

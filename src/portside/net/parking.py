@@ -16,7 +16,6 @@ Other tasks may use the connection too: whoever is not the handler's own Task wa
 from __future__ import annotations
 
 import asyncio
-import select
 import types
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Generator
@@ -25,11 +24,11 @@ from typing import Any, Final, cast
 
 from portside.address import Address
 from portside.contracts import Network
-from portside.errors import ConnectionLost, HandlerError
-from portside.net.lane import HANGUP, READING, RUNNING, WRITING, Lane
+from portside.errors import HandlerError
 from portside.net.stream import PIECE_BYTES, State, Stream
+from portside.net.turns import READING, RUNNING, WRITING, Turns
 
-# Values of _parked beside the lane's:
+# Values of _parked beside those of turns:
 ENDING: Final = 3  # the handler waits, for bytes or room, but will be told that the connection was ended
 LINGERING: Final = 4  # closed, waiting for the peer's end of stream
 CLOSED: Final = 5
@@ -45,17 +44,15 @@ class ParkingStream(Stream):
         "__weakref__",
         "_context",
         "_finished",
-        "_hangup",
-        "_lane",
         "_main",
         "_outcome",
         "_parked",
-        "_readable",
         "_reader",
         "_run",
         "_send_main",
         "_take_max",
         "_task",
+        "_turns",
         "_wake_task",
         "_writer",
         "_yielded",
@@ -68,12 +65,10 @@ class ParkingStream(Stream):
     _context: Context
     _run: Callable[..., object]
 
-    def __init__(self, lane: Lane, network: Network, *, local: Address | None, peer: Address | None) -> None:
+    def __init__(self, turns: Turns, network: Network, *, local: Address | None, peer: Address | None) -> None:
         super().__init__(network, local=local, peer=peer)
-        self._lane = lane
+        self._turns = turns
         self._parked = RUNNING  # what the handler waits for here, or LINGERING, CLOSED
-        self._readable = True  # the kernel may have bytes for us; edge-triggered, so only EAGAIN makes it False
-        self._hangup = False  # … and after a hang-up not even that: the end or an error is still to be read
         self._take_max = PIECE_BYTES  # how much the parked handler takes
         self._reader: asyncio.Future[None] | None = None  # a task, not the handler's own, waiting to read …
         self._writer: asyncio.Future[None] | None = None  # … or to write
@@ -106,9 +101,9 @@ class ParkingStream(Stream):
         self._send_main = main.send
         self._context = copy_context() if context is None else context.copy()
         self._run = self._context.run
-        self._task = asyncio.Task(cast("Coroutine[Any, Any, None]", self), loop=self._lane.loop, context=self._context)
-        if asyncio.current_task(self._lane.loop) is None:
-            self._lane.resume(self, self._send_main, None)
+        self._task = asyncio.Task(cast("Coroutine[Any, Any, None]", self), loop=self._turns.loop, context=self._context)
+        if asyncio.current_task(self._turns.loop) is None:
+            self._turns.resume(self, self._send_main, None)
 
     @property
     def task(self) -> asyncio.Task[None] | None:
@@ -153,7 +148,7 @@ class ParkingStream(Stream):
         if isinstance(error, (Exception, asyncio.CancelledError, GeneratorExit)):
             self._wake()
         else:  # KeyboardInterrupt, SystemExit: the Task lets them through, which would end the lane's turn
-            self._lane.loop.call_soon(self._wake)
+            self._turns.loop.call_soon(self._wake)
 
     def _hand_to_task(self, yielded: object) -> None:
         self._yielded = yielded
@@ -170,7 +165,7 @@ class ParkingStream(Stream):
         try:
             self._finished(self, None if isinstance(error, StopIteration) else error)
         except Exception as failure:  # the conductor's bug must not end the lane's turn
-            self._lane.loop.call_exception_handler(
+            self._turns.loop.call_exception_handler(
                 {"message": "what was to be done after a handler failed", "exception": failure}
             )
 
@@ -193,7 +188,7 @@ class ParkingStream(Stream):
         """The Task marks a future so that it was yielded properly; a connection always was."""
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
-        return self._lane.loop
+        return self._turns.loop
 
     def add_done_callback(self, wake: Callable[[object], object], *, context: Context | None = None) -> None:
         self._wake_task = wake
@@ -203,46 +198,20 @@ class ParkingStream(Stream):
 
     def cancel(self, msg: object = None) -> bool:
         """Called by ``Task.cancel``. False: the Task shall throw CancelledError at its next step, which we arrange."""
-        self._lane.loop.call_soon(self._wake)
+        self._turns.loop.call_soon(self._wake)
         return False
 
-    # What the lane does with the socket, which is the derived class' own.
-
-    _receive: Callable[[int], bytes]
-
-    @abstractmethod
-    def _broken(self, error: OSError) -> ConnectionLost:
-        """Note that the socket failed, and return what every call raises from now on."""
-
-    @abstractmethod
-    def _discard(self) -> None:
-        """Throw away what a lingering connection still receives."""
+    # What is waited for, and how it ends, is the derived class'.
 
     @abstractmethod
     def _close_socket(self) -> None: ...
 
     # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _note(self, mask: int) -> None:
-        """Remember what the kernel reported, and move whoever waits for it: all but the lane's hot path."""
-        if self._parked == LINGERING:
-            self._discard()
-            return
-        if mask & HANGUP:
-            self._hangup = True
-        if mask & (HANGUP | select.EPOLLIN):
-            self._readable = True
-            wake_future(self._reader)
-        if mask & (HANGUP | select.EPOLLOUT):
-            if self._parked == WRITING:
-                self._lane.resume(self, self._send_main, None)
-            else:
-                wake_future(self._writer)
-
     def _is_owner(self) -> bool:
         """Return whether the code that runs is the handler, in its own Task: it may park here."""
-        lane = self._lane
-        return lane.running is self or (self._task is not None and asyncio.current_task(lane.loop) is self._task)
+        turns = self._turns
+        return turns.running is self or (self._task is not None and asyncio.current_task(turns.loop) is self._task)
 
     @types.coroutine
     def _park_reading(self, limit: int) -> Generator[Any, Any, bytes]:
@@ -279,9 +248,9 @@ class ParkingStream(Stream):
             self._writer = None
 
     def _future(self, timeout_s: float | None) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = self._lane.loop.create_future()
+        future: asyncio.Future[None] = self._turns.loop.create_future()
         if timeout_s is not None:
-            timer = self._lane.loop.call_later(timeout_s, _time_out, future)
+            timer = self._turns.loop.call_later(timeout_s, _time_out, future)
             future.add_done_callback(lambda _: timer.cancel())
         return future
 
