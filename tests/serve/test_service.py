@@ -22,9 +22,10 @@ from portside.errors import (
     TlsFailed,
 )
 from portside.events import EndReason
+from portside.serve.endings import how_it_ended
 from portside.serve.ledger import LocalLedger
 from portside.serve.limits import Gate
-from portside.serve.service import Service, how_it_ended
+from portside.serve.service import Service
 from portside.serve.settings import Limits, ServiceSettings
 from portside.serve.sweeper import Sweeper
 
@@ -166,20 +167,14 @@ def test_what_ended_it_from_outside_counts_whatever_the_handler_made_of_it() -> 
     assert how_it_ended(visitor, ZeroDivisionError()) == ("life", None)
 
 
-@pytest.mark.parametrize("blocking", [True, False])
-def test_a_bug_is_told_once_and_the_connection_is_closed_and_released(
-    heard: list[events.Event], blocking: bool
-) -> None:
+def test_a_bug_is_told_once_and_the_connection_is_closed_and_released(heard: list[events.Event]) -> None:
     async def buggy(visitor: Any) -> None:
         raise ZeroDivisionError("in the handler")
 
     service = service_of(buggy)
     visitor: Any = Visitor()
     assert service.admit(ANNA) is None
-    if blocking:
-        service.converse_blocking(visitor)
-    else:
-        asyncio.run(service.converse(visitor))
+    service.converse_blocking(visitor)
     assert [type(event) for event in heard] == [
         events.ConnectionOpened,
         events.HandlerFailed,

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from time import monotonic
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from portside import events
 from portside.address import Address, Endpoint, UnixAddress, from_sockaddr
-from portside.contracts import READ_BYTES, Battery, DatagramHandler, StreamHandler
+from portside.contracts import READ_BYTES, Battery
 from portside.errors import (
-    ConnectionEnded,
-    HandlerError,
-    LocalError,
     OutOfDescriptors,
     PeerError,
     PortsideError,
-    TlsFailed,
 )
 from portside.events import EndReason, Limit
 from portside.net.datagrams import UdpMessage, is_modest
@@ -28,6 +24,8 @@ from portside.net.drive import drive
 from portside.net.plain import PlainStream, call_plain, is_plain
 from portside.net.sockets import SHUT_WR, Bound, Socket
 from portside.net.stream import Stream
+from portside.serve.endings import how_it_ended
+from portside.serve.handlers import awaitable, awaitable_message, awaiting, raising
 from portside.serve.ledger import TALLY_NAMES, Ledger, LocalLedger, Tally
 from portside.serve.limits import PLAIN_REASONS, Gate, host_of, is_within
 from portside.serve.reserve import Reserve
@@ -61,8 +59,9 @@ _LIMITS: Final[dict[Limit, int]] = {limit: TALLY_NAMES.index(f"limit_{limit}") f
 class Service:
     """One service in one worker: its gate, its handlers, its live connections.
 
-    The way of a connection: ``admit`` its peer, then ``converse`` (or, in a model that runs handlers its own way,
-    ``opened``, the handler, ``closed``). A connection that fails between ``admit`` and ``opened`` is ``release``d.
+    The way of a connection: ``admit`` its peer, then ``converse_blocking`` (or, in a model that runs handlers its own
+    way, ``opened``, the handler that ``handle`` gives, ``closed``). One that fails between ``admit`` and ``opened`` is
+    ``release``d.
     Under the models with threads every method may be called from any of them.
     """
 
@@ -92,9 +91,9 @@ class Service:
         self._paces = (limits.bytes_in_per_s, limits.bytes_out_per_s)
         self._is_paced = self._paces != (None, None)
         self._plain = battery.stream if battery.stream is not None and is_plain(battery.stream) else None
-        self._stream = _awaitable(battery.stream)
+        self._stream = awaitable(battery.stream)
         self._plain_message = battery.datagram if battery.datagram is not None and is_plain(battery.datagram) else None
-        self._message = _awaitable_message(battery.datagram)
+        self._message = awaitable_message(battery.datagram)
 
     @property
     def handler_name(self) -> str:
@@ -335,32 +334,15 @@ class Service:
     def handle(self, connection: Stream) -> Coroutine[Any, Any, None]:
         """Return the handler's coroutine for the connection; whatever is wrong with the handler, it raises."""
         try:
-            awaitable = self._stream(connection)
+            work = self._stream(connection)
         except Exception as error:
-            return _raising(error)
-        return awaitable if isinstance(awaitable, CoroutineType) else _awaiting(awaitable)
-
-    async def converse(self, connection: Stream) -> None:
-        """The whole life of an admitted connection under an event loop: opened, the handler, close, closed.
-
-        Raises: only what is no Exception (a cancellation, the interpreter's end), after everything is in order.
-        """
-        error: BaseException | None = None
-        try:
-            self.opened(connection)
-            await self._stream(connection)
-        except BaseException as raised:
-            error = raised
-        try:
-            await connection.close()
-        except BaseException as raised:
-            error = error or raised
-        self.closed(connection, error)
-        if error is not None and not isinstance(error, Exception | SystemExit):
-            raise error
+            return raising(error)
+        return work if isinstance(work, CoroutineType) else awaiting(work)
 
     def converse_blocking(self, connection: Stream, model: str | None = None) -> None:
-        """The same over blocking sockets: the handler is driven from its first line to its last. Raises nothing."""
+        """The whole life of an admitted connection without a loop: opened, the handler from its first line to its last,
+        close, closed. Raises nothing.
+        """
         error: BaseException | None = None
         name, model = self.handler_name, model or self.settings.model
         try:
@@ -376,62 +358,3 @@ class Service:
         except BaseException as raised:
             error = error or raised
         self.closed(connection, error)
-
-
-def how_it_ended(connection: Stream, error: BaseException | None) -> tuple[EndReason, str | None]:
-    """Return the reason a connection is over, and a sentence where there is more to say.
-
-    What ended it from outside comes first, whatever the handler made of that; then whose fault the error is.
-    """
-    if connection.ended_because is not None:
-        return connection.ended_because, None
-    match error:
-        case None:
-            return "done", None
-        case ConnectionEnded():
-            return cast("EndReason", error.reason), None
-        case TlsFailed():
-            return "tls", str(error)
-        case PeerError():
-            return "peer", str(error)
-        case TimeoutError():
-            return "timeout", str(error) or None
-        case HandlerError() | LocalError():
-            return "handler", str(error)
-    return "handler", f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _awaitable(handler: StreamHandler | None) -> Callable[[Stream], Coroutine[Any, Any, None]]:
-    """Return the stream handler as one that is awaited; a plain one runs to its end at the first step."""
-    if handler is None:
-        return _no_streams
-    if not is_plain(handler):
-        return cast("Callable[[Stream], Coroutine[Any, Any, None]]", handler)
-
-    async def plain(connection: Stream) -> None:
-        call_plain(handler, PlainStream(connection))
-
-    return plain
-
-
-async def _raising(error: Exception) -> None:
-    raise error
-
-
-async def _awaiting(awaitable: Awaitable[None]) -> None:
-    await awaitable
-
-
-async def _no_streams(connection: Stream) -> None:
-    """The battery has no handler for streams; the configuration does not let it come to this."""
-
-
-def _awaitable_message(handler: DatagramHandler | None) -> Callable[[UdpMessage], Coroutine[Any, Any, None]]:
-    if handler is not None and not is_plain(handler):
-        return cast("Callable[[UdpMessage], Coroutine[Any, Any, None]]", handler)
-
-    async def plain(message: UdpMessage) -> None:
-        if handler is not None:
-            call_plain(handler, message)
-
-    return plain
