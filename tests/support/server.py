@@ -20,6 +20,7 @@ from support.waiting import WITHIN_S, wait_until
 
 ROOT = Path(__file__).parents[2]
 _READY = re.compile(r"listening on (?P<url>\S+) \((?P<what>.*), (?P<model>\w+)\)")
+COMMAND = (sys.executable, "-m", "portside")
 _OURS = ("PORTSIDE_", "LISTEN_", "NOTIFY_SOCKET", "PORT=", "NO_COLOR")
 
 
@@ -62,7 +63,7 @@ def portside(*arguments: str, timeout_s: float = WITHIN_S, **options: Any) -> su
     if "input" not in options:
         options.setdefault("stdin", subprocess.DEVNULL)
     return subprocess.run(
-        [sys.executable, "-m", "portside", *arguments],
+        [*COMMAND, *arguments],
         capture_output=True,
         text=True,
         timeout=timeout_s,
@@ -74,7 +75,14 @@ def portside(*arguments: str, timeout_s: float = WITHIN_S, **options: Any) -> su
 class Server:
     """A running ``portside run``, ``serve`` or ``up``. Its session is its own, so that leaked children are found."""
 
-    def __init__(self, arguments: tuple[str, ...], *, prefix: tuple[str, ...] = (), **options: Any) -> None:
+    def __init__(
+        self,
+        arguments: tuple[str, ...],
+        *,
+        prefix: tuple[str, ...] = (),
+        command: tuple[str, ...] = COMMAND,
+        **options: Any,
+    ) -> None:
         options["env"] = environment(options.get("env"))
         options.setdefault("stdin", subprocess.DEVNULL)
         self.arguments = arguments
@@ -82,7 +90,7 @@ class Server:
         self._changed = threading.Condition()
         self._ended = False
         self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "portside", *arguments],
+            [*prefix, *command, *arguments],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
