@@ -276,6 +276,22 @@ def test_an_owner_that_reads_does_not_keep_another_task_from_writing(run: Any) -
     run(main)
 
 
+def test_an_owner_that_reads_hears_while_another_task_waits_to_write(run: Any) -> None:
+    async def handler(visitor: EventConnection) -> None:
+        news = asyncio.create_task(visitor.write(bytes(4 << 20)))
+        assert await visitor.read_exactly(3) == b"ack"
+        assert not news.done()
+        news.cancel()
+
+    async def main(network: EventNetwork) -> None:
+        peer = Peer(network, handler)
+        await asyncio.sleep(0.01)
+        await peer.connection.write(b"ack")
+        assert await peer.ended() is None
+
+    run(main)
+
+
 def test_writes_of_several_tasks_do_not_mix(run: Any) -> None:
     async def handler(visitor: EventConnection) -> None:
         async with asyncio.TaskGroup() as group:

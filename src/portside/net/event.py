@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 
 from portside.address import Address, from_sockaddr
 from portside.contracts import Network
-from portside.errors import ConnectionClosed
+from portside.errors import ConnectionClosed, ConnectionLost
 from portside.net.files import FILE_PIECE_BYTES, Splice, descriptor_of, write_all
 from portside.net.lane import HANGUP, Lane
 from portside.net.loop_stream import LoopStream
@@ -73,7 +73,10 @@ class EventConnection(LoopStream):
             self._hangup = True
         if mask & (HANGUP | select.EPOLLIN):
             self._readable = True
-            wake_future(self._reader)
+            if self._parked == READING:  # while another task waits for room to write
+                self._resume_reading()
+            else:
+                wake_future(self._reader)
         if mask & (HANGUP | select.EPOLLOUT):
             if self._parked == WRITING:
                 self._lane.resume(self, self._send_main, None)
@@ -116,6 +119,15 @@ class EventConnection(LoopStream):
         if len(data) < limit:
             self._readable = self._hangup  # edge-triggered: a short read emptied the queue, epoll(7)
         return data
+
+    def _resume_reading(self) -> None:
+        try:
+            data = self._receive_now(self._take_max)
+        except ConnectionLost as error:
+            self._lane.resume(self, self._main.throw, error)
+        else:
+            if data is not None:
+                self._lane.resume(self, self._send_main, data)
 
     async def _receive_some(self, limit: int, timeout_s: float | None) -> bytes:
         """Return the next bytes of the socket, as soon as there are any."""
