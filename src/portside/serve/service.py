@@ -175,13 +175,17 @@ class Service:
         finally:
             sock.close()
 
+    def may_complain(self) -> bool:
+        """Return whether it is time for another record of what this machine lacks: a flood must not fill the log."""
+        return self._reserve.may_complain(self._clock())
+
     def shed(self, bound: Bound, error: OutOfDescriptors) -> bool:
         """Turn away whoever waits, at once, when no descriptor is left to accept them with.
 
         False if not even that is possible: then the caller waits a little before it accepts again.
         """
         accepted = self._reserve.accept_with_it(bound.socket)
-        if self._reserve.may_complain(self._clock()):
+        if self.may_complain():
             log.error("%s: connections are turned away: %s; raise the limit of open files", self.name, error)
         if accepted is None:
             return False

@@ -300,7 +300,8 @@ class House(Connections):
         return True
 
     def _complain(self, error: OSError) -> None:
-        log.error("%s: no process for another connection: %s", self._service.name, error.strerror)
+        if self._service.may_complain():
+            log.error("%s: no process for another connection: %s", self._service.name, error.strerror)
 
     def _be_the_child(
         self, serve: Callable[[Worker], None], *, peer: Address, acceptor: Acceptor, channel: say.Channel, parent: int

@@ -44,7 +44,8 @@ def serve_visit_in_thread(worker: Worker, visit: Visit) -> None:
     """Serve an admitted connection in a thread of its own, or turn it away where there are no more."""
     service = worker.service
     if not _start(lambda: serve_visit(service, visit)):
-        log.error("%s: no thread can be started: connections are turned away", service.name)
+        if service.may_complain():
+            log.error("%s: no thread can be started: connections are turned away", service.name)
         service.refuse(visit.peer, "connections")
         service.turn_away(visit.socket, visit.endpoint, "connections")
         service.release(visit.peer)
