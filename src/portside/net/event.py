@@ -97,10 +97,10 @@ class EventConnection(LoopStream):
                     return cast("bytes", data)
                 self.at_end = True
                 raise StopAsyncIteration
-            if self._readable and (data := self._receive_now(PIECE_BYTES)):
-                self.bytes_in = total = self.bytes_in + len(data)
-                if total > self._turn_in_ends:
-                    yield from self._end_turn().__await__()
+            # With the turn used up, read() ends it first: nothing may be awaited with bytes in hand, a cancellation
+            # would lose them.
+            if self._readable and self.bytes_in <= self._turn_in_ends and (data := self._receive_now(PIECE_BYTES)):
+                self.bytes_in += len(data)
                 return data
         data = yield from self.read(PIECE_BYTES).__await__()
         if not data:

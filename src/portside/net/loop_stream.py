@@ -100,6 +100,9 @@ class LoopStream(ParkingStream):
         self._check_open()
         if self.at_end:
             return b""
+        if self.bytes_in > self._turn_in_ends:
+            await self._end_turn()  # now, and not with bytes in hand: a cancellation would lose them
+            self._check_open()
         if self._pace_in is not None:
             await self._keep_pace(self._pace_in)
             limit = min(limit, max(1, int(self._pace_in.per_s)))
@@ -111,8 +114,6 @@ class LoopStream(ParkingStream):
         self.at_end = not data
         if self._pace_in is not None:
             self._pace_in.take(len(data), self.network.now_s())
-        if self.bytes_in > self._turn_in_ends:
-            await self._end_turn()
         return data
 
     async def _receive_sealed(self, engine: tls.TlsEngine, limit: int, timeout_s: float | None) -> bytes:
