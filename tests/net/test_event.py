@@ -603,3 +603,32 @@ def test_a_message_that_did_not_fit_is_not_split_by_a_third_writer(run: Any) -> 
         assert [data[i * size : (i + 1) * size] for i in range(3)] == [bytes([x]) * size for x in b"abc"]
 
     run(main)
+
+
+def test_a_peer_that_reads_slowly_is_seen_to_move_bytes(run: Any) -> None:
+    """The kernel wakes a writer only when much of its buffer is free; until then the counters stand still."""
+
+    async def handler(visitor: EventConnection) -> None:
+        await visitor.write(bytes(4 << 20))
+
+    async def main(network: EventNetwork) -> None:
+        ours, theirs = socketpair()
+        theirs.setblocking(False)
+        served = network.adopt(ours)
+        over: asyncio.Future[None] = network.loop.create_future()
+
+        def finished(connection: EventConnection, error: BaseException | None) -> None:
+            connection.finish()
+            over.set_result(None)
+
+        network.loop.call_soon(lambda: served.start(handler(served), finished))
+        while served.state != "writing":
+            await asyncio.sleep(0)
+        counted, moved = served.bytes_out, served.moved_bytes
+        theirs.recv(1 << 17)
+        assert served.bytes_out == counted
+        assert served.moved_bytes > moved
+        theirs.close()
+        await over
+
+    run(main)

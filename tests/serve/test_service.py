@@ -45,6 +45,10 @@ class Clock:
 class Visitor:
     """A connection as the conductor sees it."""
 
+    @property
+    def moved_bytes(self) -> int:
+        return self.bytes_in + self.bytes_out
+
     def __init__(self, peer: Address = ANNA) -> None:
         self.id = f"test-{id(self)}"
         self.local, self.peer = InternetAddress("192.0.2.200", 7), peer

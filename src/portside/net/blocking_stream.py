@@ -27,6 +27,7 @@ from portside.net.sockets import (
     peer_address,
     reset_on_close,
     translate,
+    unacknowledged_bytes,
 )
 from portside.net.stream import PIECE_BYTES, Deadline, State, Stream
 
@@ -84,6 +85,9 @@ class BlockingConnection(Stream):
 
     def _find_peer(self) -> Address:
         return peer_address(self._socket)
+
+    def _unacknowledged_bytes(self) -> int:
+        return unacknowledged_bytes(self._socket)
 
     @property
     def state(self) -> State:

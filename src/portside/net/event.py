@@ -20,7 +20,7 @@ from portside.net.files import FILE_PIECE_BYTES, Splice, descriptor_of, write_al
 from portside.net.lane import HANGUP, Lane
 from portside.net.loop_stream import LoopStream
 from portside.net.parking import CLOSED, LINGERING, wake_future
-from portside.net.sockets import SHUT_RDWR, SHUT_WR, Socket, reset_on_close
+from portside.net.sockets import SHUT_RDWR, SHUT_WR, Socket, reset_on_close, unacknowledged_bytes
 from portside.net.stream import PIECE_BYTES, Deadline
 from portside.net.turns import READING, WRITING
 
@@ -63,6 +63,9 @@ class EventConnection(LoopStream):
 
     def _find_peer(self) -> Address:
         return from_sockaddr(self._socket.getpeername())
+
+    def _unacknowledged_bytes(self) -> int:
+        return unacknowledged_bytes(self._socket)
 
     def _note(self, mask: int) -> None:
         """Remember what the kernel reported, and move whoever waits for it: all but the lane's hot path."""

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import socket
 import stat
 import struct
+import sys
+import termios
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from socket import (
@@ -144,6 +147,7 @@ __all__ = [
     "sockaddr_of",
     "socketpair",
     "translate",
+    "unacknowledged_bytes",
 ]
 
 Socket: TypeAlias = socket.socket
@@ -310,6 +314,14 @@ def prepare_stream(sock: Socket, options: SocketOptions) -> None:
         # A dead peer is noticed after twice the silence: three probes, a third of it apart.
         sock.setsockopt(IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, idle_s // 3))
         sock.setsockopt(IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+
+def unacknowledged_bytes(sock: Socket) -> int:
+    """Return how many bytes the kernel holds that the peer's side has not acknowledged: SIOCOUTQ, tcp(7), unix(7)."""
+    try:
+        return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:  # closed meanwhile
+        return 0
 
 
 def reset_on_close(sock: Socket) -> None:

@@ -124,6 +124,20 @@ class Stream(ABC):
     @abstractmethod
     def state(self) -> State: ...
 
+    @property
+    def moved_bytes(self) -> int:
+        """What has moved so far, for whoever looks whether anything does.
+
+        A writer waits until a good part of the kernel's buffer is free; meanwhile a slow peer takes bytes out of it
+        that the counters do not show. So while it waits, what the peer's side has not acknowledged is not counted.
+        """
+        queued = self._unacknowledged_bytes() if self.state == "writing" else 0
+        return self.bytes_in + self.bytes_out - queued
+
+    def _unacknowledged_bytes(self) -> int:
+        """Return how many bytes the kernel holds for the peer; 0 where there is no kernel."""
+        return 0
+
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @abstractmethod

@@ -36,7 +36,7 @@ class Sweeper:
         service, idle_s, life_s = self._service, self._idle_s, self._life_s
         connections = list(service.live.values())  # ending one may take it out of the dict, as may other threads
         for connection in connections:
-            moved = connection.bytes_in + connection.bytes_out
+            moved = connection.moved_bytes
             # What moved since the last look may have moved just now: counting from now never ends anyone early.
             if moved != connection.swept_bytes or connection.state == "busy":
                 connection.swept_bytes = moved
