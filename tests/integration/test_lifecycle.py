@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -142,6 +144,42 @@ def test_a_socket_may_come_from_the_parent(run: Run) -> None:
             visitor.sendall(b"hi\n")
             assert visitor.recv(100) == b"HI\n"
     assert server.ready
+
+
+# systemd counts from descriptor 3, and names the process that it becomes.
+ACTIVATE = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="front")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def test_systemd_gives_sockets_by_name(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        prefix = (sys.executable, "-c", ACTIVATE, str(given.fileno()))
+        server = run("shout", listen=["systemd://front"], prefix=prefix, pass_fds=[given.fileno()])
+        with socket.create_connection(given.getsockname(), WITHIN_S) as visitor:
+            visitor.sendall(b"hi\n")
+            assert visitor.recv(100) == b"HI\n"
+        assert server.stop() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_privileges_are_dropped_after_binding(run: Run, namespace: Namespace, model: str) -> None:
+    server = run("who", "--user", "nobody", model=model, listen=["tcp://127.0.0.1:7"], prefix=namespace.prefix)
+    nobody = pwd.getpwnam("nobody")
+    for pid in (server.pid, *server.children):
+        assert ids_of(pid) == ({nobody.pw_uid}, {nobody.pw_gid}, set(os.getgrouplist("nobody", nobody.pw_gid)))
+
+
+def ids_of(pid: int) -> tuple[set[int], set[int], set[int]]:
+    """Return the user, group and further group numbers of a process: real, effective, saved and for files."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = [
+        set(map(int, re.search(rf"^{key}:(.*)$", status, re.MULTILINE)[1].split())) for key in ("Uid", "Gid", "Groups")
+    ]  # type: ignore[index]
+    return found[0], found[1], found[2]
 
 
 # ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
