@@ -29,10 +29,11 @@ from portside.net.stream import PIECE_BYTES, State, Stream
 from portside.net.turns import READING, RUNNING, WRITING, Turns
 
 # Values of _parked beside those of turns:
+CANCELLING: Final = -1  # the handler waits, for bytes or room, but its Task was cancelled: it hears of that first
 ENDING: Final = 3  # the handler waits, for bytes or room, but will be told that the connection was ended
 LINGERING: Final = 4  # closed, waiting for the peer's end of stream
 CLOSED: Final = 5
-PARKED: Final = frozenset({READING, WRITING, ENDING})
+PARKED: Final = frozenset({READING, WRITING, ENDING, CANCELLING})
 
 Finished = Callable[[Any, BaseException | None], None]
 
@@ -197,7 +198,13 @@ class ParkingStream(Stream):
         """The Task asks after it was woken; what there is to tell, ``send`` does."""
 
     def cancel(self, msg: object = None) -> bool:
-        """Called by ``Task.cancel``. False: the Task shall throw CancelledError at its next step, which we arrange."""
+        """Called by ``Task.cancel``. False: the Task shall throw CancelledError at its next step, which we arrange.
+
+        Until then the handler hears of nothing else: bytes stay where they are, and nothing is resumed that has left
+        an ``asyncio.timeout`` behind when the cancellation arrives.
+        """
+        if self._parked in (READING, WRITING):
+            self._parked = CANCELLING
         self._turns.loop.call_soon(self._wake)
         return False
 
