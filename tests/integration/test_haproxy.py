@@ -115,3 +115,16 @@ def test_from_others_a_header_is_plain_data(run: Run, model: str) -> None:
     with connect(server.at()) as visitor:
         visitor.sendall(b"proxy tcp4 192.0.2.1 192.0.2.2 1 2\n")
         assert visitor.recv(100) == b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\n"
+
+
+@pytest.mark.parametrize("model", ["event", "thread"])
+def test_connections_that_owe_their_header_are_bounded(run: Run, model: str) -> None:
+    server = run("shout", "--proxy-from", "127.0.0.1", "--limit-connections", "2", model=model)
+    with connect(server.at()) as first, connect(server.at()) as second:
+        # Both have been accepted once one of them is heard: sockets are taken from the queue in order.
+        second.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nhello\n")
+        assert second.recv(100) == b"HELLO\n"
+        with connect(server.at()) as third, connect(server.at()) as fourth:
+            wait_until(lambda: is_over(fourth), "the end of one too many")
+            assert not is_over(first)
+            assert not is_over(third)

@@ -58,6 +58,7 @@ class _EventModel:
         self._context: Context = copy_context()  # every handler starts from the state of affairs at listen
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
         self._messages = 0
+        self._headers_awaited = 0  # of proxies: not yet through the gate, and bounded on their own
         self._has_stopped = False
         self._drained = loop.create_future()
 
@@ -127,11 +128,15 @@ class _EventModel:
                 return
             sock, sockaddr = accepted
             peer = from_sockaddr(sockaddr)
-            if self._service.is_proxy(peer):
+            if not self._service.is_proxy(peer):
+                self._welcome(sock, peer, bound)
+            elif self._headers_awaited >= self._service.settings.limits.connections:
+                self._service.refuse(peer, "connections")
+                self._service.turn_away(sock, bound.endpoint, "connections")
+            else:
+                self._headers_awaited += 1
                 self._service.begin_work()
                 self._begin(self._welcome_from_proxy(sock, peer, bound))
-            else:
-                self._welcome(sock, peer, bound)
 
     def _stop_accepting(self) -> None:
         if self._has_stopped:
@@ -173,6 +178,7 @@ class _EventModel:
             if source is not None:
                 self._welcome(sock, source, bound)
         finally:
+            self._headers_awaited -= 1
             self._service.end_work()
 
     async def _take_header(self, sock: Socket, proxy: Address) -> Address | None:
