@@ -26,7 +26,6 @@ LONGER = {  # with the reason why it is one thing
     "src/portside/serve/supervisor.py": "one life: start, reload, crash and stop decide about the same few facts",
     "src/portside/serve/worker.py": "one process: what it is given, hears, watches, and how it leaves",
     "src/portside/cli/rig/python_load.py": "a load in one process: what it sends, counts and tells share each step",
-    "tests/net/test_event.py": "what asyncio promises coroutines, held against one object",
     "benchmarks/c/load.c": "a program of one file, compiled where it is used",
 }
 
