@@ -206,7 +206,7 @@ class Mailbox:
 
 def bind_datagrams(endpoint: Endpoint) -> Socket:
     """Return a non-blocking UDP socket bound to the endpoint; to its first address where it has several."""
-    first, *others = bind(_as_udp(endpoint))
+    first, *others = bind(as_udp(endpoint))
     for bound in others:
         bound.socket.close()
     return first.socket
@@ -218,7 +218,7 @@ def connect_datagrams(endpoint: Endpoint, addresses: list[InternetAddress]) -> S
     The kernel then delivers only that peer's datagrams, and tells when its host refuses ours.
     Raises: NetworkError with what the last one said.
     """
-    _as_udp(endpoint)
+    as_udp(endpoint)
     failure = OSError(errno.EADDRNOTAVAIL, "the name has no address")
     for address in addresses:
         sock = open_datagram(address)
@@ -232,7 +232,7 @@ def connect_datagrams(endpoint: Endpoint, addresses: list[InternetAddress]) -> S
     raise translate(failure, str(endpoint)) from failure
 
 
-def _as_udp(endpoint: Endpoint) -> Endpoint:
+def as_udp(endpoint: Endpoint) -> Endpoint:
     # The short forms HOST:PORT and :PORT read as TCP; who opens datagrams with one means UDP.
     if endpoint.scheme == "udp":
         return endpoint

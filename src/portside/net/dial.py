@@ -110,10 +110,10 @@ def targets_of(endpoint: Endpoint) -> list[Address]:
 
     Raises: NameNotFound; UsageError for an endpoint that nobody can connect to.
     """
-    return _known_targets(endpoint) or [*resolve.addresses_of(endpoint.host, endpoint.port)]
+    return known_targets(endpoint) or [*resolve.addresses_of(endpoint.host, endpoint.port)]
 
 
-def _known_targets(endpoint: Endpoint) -> list[Address]:
+def known_targets(endpoint: Endpoint) -> list[Address]:
     """Return the addresses that take no look-up, none when the host is a name."""
     if endpoint.scheme == "unix":
         return [UnixAddress(endpoint.path)]
@@ -158,7 +158,7 @@ class _Attempts:
                 self._drop(sock)
                 if isinstance(error, OutOfDescriptors):
                     raise
-                self.race.failed(address, _answer(error), now_s)
+                self.race.failed(address, answer_of(error), now_s)
         self._check()
         return waiting, None
 
@@ -175,7 +175,7 @@ class _Attempts:
                 error = lost
         address = self._addresses[sock]
         self._drop(sock)
-        self.race.failed(address, _answer(error), now_s)
+        self.race.failed(address, answer_of(error), now_s)
         self._check()
         return None
 
@@ -187,7 +187,7 @@ class _Attempts:
 
     def out_of_time(self, timeout_s: float | None) -> TimeoutError:
         """Return the error that says how long was tried, and what came of it."""
-        return _out_of_time(self._endpoint, timeout_s, self.race.attempts)
+        return too_late(self._endpoint, timeout_s, self.race.attempts)
 
     def _win(self, sock: Socket) -> Socket:
         del self._addresses[sock]
@@ -211,15 +211,13 @@ _WORDS: Final = {
 }
 
 
-def _answer(error: Exception) -> str:
+def answer_of(error: Exception) -> str:
     if isinstance(error, OSError):
         return _WORDS.get(error.errno or 0) or str(translate(error))
     return str(error)
 
 
-def _out_of_time(
-    endpoint: Endpoint, timeout_s: float | None, attempts: tuple[tuple[str, str], ...] = ()
-) -> TimeoutError:
+def too_late(endpoint: Endpoint, timeout_s: float | None, attempts: tuple[tuple[str, str], ...] = ()) -> TimeoutError:
     said = "; ".join(f"{address}: {answer}" for address, answer in attempts)
     return TimeoutError(f"cannot connect to {endpoint} within {timeout_s:g} s" + (f": {said}" if said else ""))
 
@@ -269,7 +267,7 @@ def connect_blocking(
 
 
 def _targets_within(endpoint: Endpoint, timeout_s: float | None) -> Sequence[Address]:
-    known = _known_targets(endpoint)
+    known = known_targets(endpoint)
     if known or timeout_s is None:
         return known or targets_of(endpoint)
     # getaddrinfo cannot be told how long it may take: it is left behind in its thread when the time is over.
@@ -285,7 +283,7 @@ def _targets_within(endpoint: Endpoint, timeout_s: float | None) -> Sequence[Add
     thread.start()
     thread.join(timeout_s)
     if not found:
-        raise _out_of_time(endpoint, timeout_s, ((endpoint.host, "the name servers have not answered"),))
+        raise too_late(endpoint, timeout_s, ((endpoint.host, "the name servers have not answered"),))
     if isinstance(found[0], PortsideError):
         raise found[0]
     return found[0]
@@ -309,7 +307,7 @@ async def connect_event(
     """
     deadline_s = math.inf if timeout_s is None else loop.time() + timeout_s
     if addresses is None:
-        addresses = _known_targets(endpoint) or await _look_up(loop, endpoint, timeout_s)
+        addresses = known_targets(endpoint) or await _look_up(loop, endpoint, timeout_s)
     attempts = _Attempts(endpoint, Race(addresses, loop.time(), delay_s))
     return await _EventDial(loop, attempts, timeout_s, deadline_s).run()
 
@@ -321,7 +319,7 @@ async def _look_up(loop: AbstractEventLoop, endpoint: Endpoint, timeout_s: float
     try:
         await wait((looking,), timeout=timeout_s)
         if not looking.done():
-            raise _out_of_time(endpoint, timeout_s, ((endpoint.host, "the name servers have not answered"),))
+            raise too_late(endpoint, timeout_s, ((endpoint.host, "the name servers have not answered"),))
         return looking.result()
     finally:
         looking.cancel()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from portside.address import Address, Endpoint, InternetAddress, from_sockaddr, parse_endpoint
+from portside.address import Address, Endpoint, InternetAddress, from_sockaddr
 from portside.contracts import Network
-from portside.errors import ConnectionClosed, NameNotFound, UsageError
+from portside.errors import ConnectionClosed, NameNotFound
+from portside.net.closing import ClosedAtBlockEnd
 from portside.net.event import EventConnection
 from portside.net.lane import Lane
+from portside.net.loop_network import LoopNetwork, parsed, parsed_to_listen, secure
 from portside.net.sockets import Bound, Socket, accept_nowait, bind, remove_path
 from portside.net.stream import Deadline
 
@@ -26,14 +26,14 @@ Result = TypeVar("Result")
 LOOK_UPS_AT_ONCE: Final = 32  # reverse look-ups may hang for as long as a resolver likes: they get threads of their own
 
 
-class EventNetwork:
+class EventNetwork(LoopNetwork):
     """The kernel's sockets under one running event loop, asyncio's own or uvloop's.
 
     Use it inside the loop; ``close`` it (or leave its ``async with``) when the last connection is over.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        self.loop = asyncio.get_running_loop() if loop is None else loop
+        super().__init__(loop)
         self.lane = Lane(self.loop)
         self._look_ups: ThreadPoolExecutor | None = None
 
@@ -52,34 +52,21 @@ class EventNetwork:
     ) -> EventConnection:
         from portside.net.dial import connect_event
 
-        endpoint = _parsed(endpoint)
+        endpoint = parsed(endpoint)
         deadline = Deadline(self, timeout_s)
         connection = self.adopt(await connect_event(self.loop, endpoint, timeout_s))
-        if tls is not None or endpoint.scheme == "tls":
-            from portside.net.tls import client_context
-
-            context = tls if tls is not None else client_context()
-            try:
-                async with asyncio.timeout(deadline.left_s()):
-                    await connection.start_tls(
-                        context, server_side=False, server_name=server_name or endpoint.host or None
-                    )
-            except BaseException:
-                connection.abort()
-                raise
+        await secure(connection, endpoint, tls, server_name, deadline)
         return connection
 
     async def listen(self, endpoint: Endpoint | str) -> EventListener:
-        endpoint = _parsed(endpoint)
-        if endpoint.is_datagram:
-            raise UsageError(f"{endpoint} has no connections to listen for: use open_datagrams")
+        endpoint = parsed_to_listen(endpoint)
         bounds = await self.run_blocking(bind, endpoint) if endpoint.host else bind(endpoint)
         return EventListener(bounds, self)
 
     async def open_datagrams(self, endpoint: Endpoint | str, *, connect: bool = False) -> EventDatagrams:
         from portside.net.datagrams import EventDatagrams, bind_datagrams, connect_datagrams
 
-        endpoint = _parsed(endpoint)
+        endpoint = parsed(endpoint)
         if connect:
             sock = connect_datagrams(endpoint, await self.resolve(endpoint.host, endpoint.port))
         else:
@@ -103,31 +90,13 @@ class EventNetwork:
         except (NameNotFound, TimeoutError):
             return None
 
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-    def now_s(self) -> float:
-        return self.loop.time()
-
-    async def run_blocking(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        return await self.loop.run_in_executor(None, function, *arguments)
-
     def close(self) -> None:
-        """Let go of the loop. Connections that are still open are not served any more."""
         self.lane.close()
         if self._look_ups is not None:
             self._look_ups.shutdown(wait=False, cancel_futures=True)
 
-    async def __aenter__(self) -> Self:
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class EventListener:
+class EventListener(ClosedAtBlockEnd):
     """``contracts.Listener`` under an event loop."""
 
     __slots__ = ("_bounds", "_network", "_waiter")
@@ -175,22 +144,10 @@ class EventListener:
         if self._waiter is not None:
             _wake(self._waiter)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
 
 def _wake(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _parsed(endpoint: Endpoint | str) -> Endpoint:
-    return parse_endpoint(endpoint) if isinstance(endpoint, str) else endpoint
 
 
 def _is_network(network: EventNetwork) -> Network:

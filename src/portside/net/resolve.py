@@ -28,10 +28,11 @@ _FAMILY_NAMES: Final = {number: name for name, number in _FAMILIES.items()}
 _KIND_NAMES: Final = {number: name for name, number in _KINDS.items()}
 _PROTOCOL_NAMES: Final = {0: "ip", sockets.IPPROTO_TCP: "tcp", sockets.IPPROTO_UDP: "udp"}
 
-_NO_HOST_NAME: Final = "this is no host name"
+NO_ADDRESS: Final = "the name exists, but has no address"
+NO_HOST_NAME: Final = "this is no host name"
 _WHY: Final = {
     sockets.EAI_NONAME: "there is no such name",
-    sockets.EAI_NODATA: "the name exists, but has no address",
+    sockets.EAI_NODATA: NO_ADDRESS,
     sockets.EAI_ADDRFAMILY: "the name exists, but has no address of this family",
     sockets.EAI_AGAIN: "the name servers do not answer, it may work later",
     sockets.EAI_FAIL: "the name servers refuse or fail",
@@ -71,7 +72,7 @@ def resolve(
     Raises: NameNotFound with the reason.
     """
     if "\0" in host:  # the C library would look up what stands before it
-        raise NameNotFound(host, _NO_HOST_NAME)
+        raise NameNotFound(host, NO_HOST_NAME)
     flags = (
         (sockets.AI_CANONNAME if canonical_name else 0)
         | (sockets.AI_PASSIVE if passive else 0)
@@ -87,9 +88,9 @@ def resolve(
         )
     except sockets.gaierror as error:
         name = str(port) if error.errno == sockets.EAI_SERVICE else host
-        raise NameNotFound(name, _why(error)) from error
+        raise NameNotFound(name, why_not_found(error)) from error
     except ValueError as error:  # IDNA refuses a label
-        raise NameNotFound(host, _NO_HOST_NAME) from error
+        raise NameNotFound(host, NO_HOST_NAME) from error
     canonical = next((answer[3] for answer in answers if answer[3]), None)
     found = []
     for family_number, kind_number, protocol, _, sockaddr in answers:
@@ -100,7 +101,8 @@ def resolve(
     return found
 
 
-def _why(error: OSError) -> str:
+def why_not_found(error: OSError) -> str:
+    """Return the reason that an error of the resolver's gives, in words."""
     return _WHY.get(error.errno or 0) or error.strerror or str(error)
 
 
@@ -111,7 +113,7 @@ def addresses_of(host: str, port: int = 0) -> list[InternetAddress]:
     """
     answers = resolve(host, port, kind="stream")
     if not answers:
-        raise NameNotFound(host, _WHY[sockets.EAI_NODATA])
+        raise NameNotFound(host, NO_ADDRESS)
     return order(list(dict.fromkeys(answer.address for answer in answers)))
 
 
@@ -140,7 +142,7 @@ def reverse(address: Address) -> str:
     try:
         name, _ = sockets.getnameinfo(_numeric(address), sockets.NI_NAMEREQD)
     except sockets.gaierror as error:
-        why = "no name is registered for it" if error.errno == sockets.EAI_NONAME else _why(error)
+        why = "no name is registered for it" if error.errno == sockets.EAI_NONAME else why_not_found(error)
         raise NameNotFound(address.host, why) from error
     return name
 

@@ -38,6 +38,7 @@ from socket import (
     IPPROTO_TCP,
     IPPROTO_UDP,
     IPV6_PKTINFO,
+    IPV6_V6ONLY,
     MSG_DONTWAIT,
     MSG_PEEK,
     MSG_TRUNC,
@@ -103,6 +104,7 @@ __all__ = [
     "IPPROTO_TCP",
     "IPPROTO_UDP",
     "IPV6_PKTINFO",
+    "IPV6_V6ONLY",
     "IP_PKTINFO",
     "MSG_DONTWAIT",
     "MSG_PEEK",
@@ -454,7 +456,7 @@ def _bind_and_listen(sock: Socket, sockaddr: object, endpoint: Endpoint) -> None
     if sock.family == AF_INET6:
         # Only the unspecified address speaks for both families.
         dual = isinstance(sockaddr, tuple) and sockaddr[0] == ANY_HOST
-        sock.setsockopt(IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not dual))
+        sock.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, int(not dual))
     if sock.type == SOCK_DGRAM:
         # No SO_REUSEADDR: for UDP it would let a second server take the port unnoticed.
         prepare_datagrams(sock)
