@@ -1,4 +1,4 @@
-"""Every kind of connection under the one contract: blocking, event on both loops, in memory; plain and under TLS."""
+"""Every kind of connection under the one contract: blocking, on a lane, over transports, in memory; plain and TLS."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from portside.testing.contract import (
     NetworkContract,
     Pairs,
     TlsContexts,
+    TransportPairs,
+    TransportWorld,
     UpgradeContract,
     World,
 )
@@ -38,8 +40,12 @@ KINDS: dict[str, Callable[..., Pairs]] = {
     "blocking-unix": lambda **options: BlockingPairs("unix", **options),
     "event-asyncio": EventPairs,
     "event-uvloop": lambda **options: EventPairs(uvloop_loop, **options),
-    "event-client": lambda **options: EventPairs(client_on_lane=True, **options),
+    "event-client": lambda **options: EventPairs(handler_is_client=True, **options),
     "event-unix": lambda **options: EventPairs(kind="unix", **options),
+    "transport-asyncio": TransportPairs,
+    "transport-uvloop": lambda **options: TransportPairs(uvloop_loop, **options),
+    "transport-client": lambda **options: TransportPairs(handler_is_client=True, **options),
+    "transport-unix": lambda **options: TransportPairs(kind="unix", **options),
     "memory": MemoryPairs,
 }
 
@@ -73,6 +79,8 @@ WORLDS: dict[str, Callable[[], World]] = {
     "blocking": BlockingWorld,
     "event-asyncio": EventWorld,
     "event-uvloop": lambda: EventWorld(uvloop_loop),
+    "transport-asyncio": TransportWorld,
+    "transport-uvloop": lambda: TransportWorld(uvloop_loop),
     "memory": MemoryWorld,
 }
 

@@ -15,11 +15,11 @@ from typing import Any, BinaryIO, cast
 
 from portside.address import Address, from_sockaddr
 from portside.contracts import Network
-from portside.errors import ConnectionClosed, ConnectionLost
+from portside.errors import ConnectionLost
 from portside.net.files import FILE_PIECE_BYTES, Splice, descriptor_of, write_all
 from portside.net.lane import HANGUP, Lane
 from portside.net.loop_stream import LoopStream
-from portside.net.parking import CLOSED, LINGERING, wake_future
+from portside.net.parking import CLOSED, ENDING, LINGERING, wake_future
 from portside.net.sockets import SHUT_RDWR, SHUT_WR, Socket, reset_on_close, unacknowledged_bytes
 from portside.net.stream import PIECE_BYTES, Deadline
 from portside.net.turns import READING, WRITING
@@ -269,12 +269,9 @@ class EventConnection(LoopStream):
     def _shut_down(self, *, reading: bool = False) -> None:
         self._socket.shutdown(SHUT_RDWR if reading else SHUT_WR)
 
-    def abort(self) -> None:
-        if self._parked != CLOSED:
-            with contextlib.suppress(OSError):
-                reset_on_close(self._socket)
-            self._fail(ConnectionClosed("the connection was aborted"))
-            self._close_socket()
+    def _reset_on_close(self) -> None:
+        with contextlib.suppress(OSError):
+            reset_on_close(self._socket)
 
     def _discard(self) -> None:
         try:
@@ -288,7 +285,8 @@ class EventConnection(LoopStream):
 
     def _close_socket(self) -> None:
         if self._parked != CLOSED:
-            self._parked = CLOSED
+            if self._parked != ENDING:  # who still is to be told closes it again
+                self._parked = CLOSED
             self._lane.forget(self._socket.fileno(), self)
             self._socket.close()
             for future in (self._reader, self._writer):

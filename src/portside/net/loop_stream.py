@@ -11,7 +11,7 @@ import contextlib
 import types
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Generator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from portside.address import Address
 from portside.contracts import LINGER_S, Network
@@ -19,7 +19,7 @@ from portside.errors import ConnectionClosed, ConnectionLost, HandlerError, TlsF
 from portside.events import EndReason
 from portside.net import tls
 from portside.net.failures import translate
-from portside.net.parking import ENDING, LINGERING, ParkingStream
+from portside.net.parking import CLOSED, ENDING, LINGERING, ParkingStream
 from portside.net.stream import PIECE_BYTES, Deadline
 from portside.net.turns import READING, WRITING, Turns
 
@@ -48,6 +48,8 @@ class LoopStream(ParkingStream):
         "_write_lock",
         "_writers",
     )
+
+    _piece_bytes: ClassVar[int] = TLS_PIECE_BYTES  # sent, and counted, at a time
 
     def __init__(self, turns: Turns, network: Network, *, local: Address | None, peer: Address | None) -> None:
         super().__init__(turns, network, local=local, peer=peer)
@@ -83,6 +85,10 @@ class LoopStream(ParkingStream):
     @abstractmethod
     def _shut_down(self, *, reading: bool = False) -> None:
         """End our stream behind what was sent, and with ``reading`` take nothing more. Raises: OSError."""
+
+    @abstractmethod
+    def _reset_on_close(self) -> None:
+        """Make the socket's closing, which is next, a reset."""
 
     @abstractmethod
     def _discard(self) -> None:
@@ -138,8 +144,8 @@ class LoopStream(ParkingStream):
         self._check_writable()
         view = memoryview(data).cast("B")
         async with self._writing():
-            for start in range(0, len(view), TLS_PIECE_BYTES):
-                await self._write_piece(view[start : start + TLS_PIECE_BYTES])
+            for start in range(0, len(view), self._piece_bytes):
+                await self._write_piece(view[start : start + self._piece_bytes])
 
     async def _write_piece(self, piece: memoryview) -> None:
         while piece:
@@ -240,11 +246,16 @@ class LoopStream(ParkingStream):
 
     def _broken(self, error: OSError) -> ConnectionLost:
         """Translate what the socket said, once; every further call raises the same."""
+        failure = self._lost(error)
+        self._fail(failure)
+        return failure
+
+    @staticmethod
+    def _lost(error: OSError) -> ConnectionLost:
         failure = translate(error)
         if not isinstance(failure, ConnectionLost):
             failure = ConnectionLost(str(failure))
         failure.__cause__ = error
-        self._fail(failure)
         return failure
 
     def _fail(self, failure: ConnectionLost | ConnectionClosed) -> None:
@@ -259,9 +270,8 @@ class LoopStream(ParkingStream):
         if self._is_flushed() and not self._writers and not self._shut:
             sealed = farewell if self._engine is None else self._seal(self._engine, farewell)
             self._send_nowait(sealed)
-        if self._parked in (READING, WRITING):
-            self._parked = ENDING  # whatever comes until then, it does not hear of
-        self._turns.loop.call_soon(self._raise_end)
+        if not self._tell_who_is_parked():
+            self._turns.loop.call_soon(self._raise_end)
 
     def _seal(self, engine: tls.TlsEngine, farewell: bytes) -> bytes:
         with contextlib.suppress(TlsFailed):
@@ -304,6 +314,21 @@ class LoopStream(ParkingStream):
                 self._send_nowait(self._engine.close())
             self._let_go()
 
+    def abort(self) -> None:
+        if self._parked != CLOSED:
+            self._reset_on_close()
+            self._fail(ConnectionClosed("the connection was aborted"))
+            self._tell_who_is_parked()
+            self._close_socket()
+
+    def _tell_who_is_parked(self) -> bool:
+        """See that a handler that waits here hears of the end that others make; return whether there is one."""
+        if self._parked not in (READING, WRITING):
+            return False
+        self._parked = ENDING  # whatever comes until then, it does not hear of
+        self._turns.loop.call_soon(self._raise_end)
+        return True
+
     def _let_go(self) -> None:
         """Close the socket, once the peer has ended its stream too.
 
@@ -312,6 +337,8 @@ class LoopStream(ParkingStream):
         """
         lost = isinstance(self._failure, ConnectionLost) and self.ended_because is None
         self._fail(ConnectionClosed("the connection is closed"))
+        if self._tell_who_is_parked():
+            return  # the handler's end closes it
         if lost or (self.at_end and self._engine is None):
             self._close_socket()
             return

@@ -10,7 +10,14 @@ from __future__ import annotations
 from portside.testing.contract.ends import EndContract
 from portside.testing.contract.files import FileContract
 from portside.testing.contract.identity import IdentityContract, UpgradeContract
-from portside.testing.contract.networks import BlockingWorld, EventWorld, MemoryWorld, NetworkContract, World
+from portside.testing.contract.networks import (
+    BlockingWorld,
+    EventWorld,
+    MemoryWorld,
+    NetworkContract,
+    TransportWorld,
+    World,
+)
 from portside.testing.contract.pairs import (
     SERVER_NAME,
     BlockingPairs,
@@ -18,6 +25,7 @@ from portside.testing.contract.pairs import (
     MemoryPairs,
     Pairs,
     TlsContexts,
+    TransportPairs,
     connected_sockets,
     pattern,
 )
@@ -36,6 +44,8 @@ __all__ = [
     "NetworkContract",
     "Pairs",
     "TlsContexts",
+    "TransportPairs",
+    "TransportWorld",
     "UpgradeContract",
     "World",
     "connected_sockets",

@@ -40,19 +40,34 @@ class BlockingWorld(World):
         drive(story(NETWORK), handler="contract", model="thread")
 
 
-class EventWorld(World):
+class LoopWorld(World):
     def __init__(self, loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop) -> None:
         self._loop_factory = loop_factory
 
     def run(self, story: Story) -> None:
         async def whole() -> None:
-            from portside.net.event_network import EventNetwork
-
-            async with asyncio.timeout(PATIENCE_S), EventNetwork() as network:
+            async with asyncio.timeout(PATIENCE_S), self._network() as network:
                 await story(network)
 
         with asyncio.Runner(loop_factory=self._loop_factory) as runner:
             runner.run(whole())
+
+    @abstractmethod
+    def _network(self) -> Any: ...
+
+
+class EventWorld(LoopWorld):
+    def _network(self) -> Any:
+        from portside.net.event_network import EventNetwork
+
+        return EventNetwork()
+
+
+class TransportWorld(LoopWorld):
+    def _network(self) -> Any:
+        from portside.net.transport_network import TransportNetwork
+
+        return TransportNetwork()
 
 
 class MemoryWorld(World):

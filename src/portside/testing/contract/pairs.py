@@ -147,31 +147,28 @@ class MemoryPairs(LoopPairs):
         yield [asyncio.ensure_future(server(server_end)), asyncio.ensure_future(client(client_end))]
 
 
-class EventPairs(LoopPairs):
-    """Event connections: one end run by its own lane, as a service does, the other used from an ordinary task."""
+class HandlerPairs(LoopPairs):
+    """One end run as a handler that parks on its connection, as a service does, the other used by an ordinary task."""
 
     def __init__(
         self,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
         *,
         kind: str = "tcp",
-        client_on_lane: bool = False,
+        handler_is_client: bool = False,
         tls: TlsContexts | None = None,
     ) -> None:
         super().__init__(loop_factory, tls=tls)
         self._kind = kind
         self.can_reset = kind != "unix"
-        self._client_on_lane = client_on_lane
+        self._handler_is_client = handler_is_client
 
     @contextlib.asynccontextmanager
     async def _connected(self, server: Program, client: Program):  # type: ignore[no-untyped-def]
-        from portside.net.event_network import EventNetwork
-
-        loop = asyncio.get_running_loop()
-        network = EventNetwork(loop)
-        server_end, client_end = (network.adopt(sock) for sock in connected_sockets(self._kind))
-        on_lane, on_task = ((client_end, client), (server_end, server))[:: 1 if self._client_on_lane else -1]
-        over: asyncio.Future[None] = loop.create_future()
+        network = self._network()
+        server_end, client_end = [await self._adopted(network, sock) for sock in connected_sockets(self._kind)]
+        by_handler, by_task = ((client_end, client), (server_end, server))[:: 1 if self._handler_is_client else -1]
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def finished(connection: Stream, error: BaseException | None) -> None:
             if error is None:
@@ -179,12 +176,52 @@ class EventPairs(LoopPairs):
             else:
                 over.set_exception(error)
 
-        on_lane[0].start(on_lane[1](on_lane[0]), finished)
+        by_handler[0].start(by_handler[1](by_handler[0]), finished)
         try:
-            yield [over, asyncio.ensure_future(on_task[1](on_task[0]))]
-            await until(network, lambda: all(end._socket.fileno() < 0 for end in (server_end, client_end)))
+            yield [over, asyncio.ensure_future(by_task[1](by_task[0]))]
+            await until(network, lambda: self._is_gone(server_end) and self._is_gone(client_end))
         finally:
             network.close()
+
+    @abstractmethod
+    def _network(self) -> Any: ...
+
+    @abstractmethod
+    async def _adopted(self, network: Any, sock: Socket) -> Any:
+        """Return the network's connection over the socket."""
+
+    @abstractmethod
+    def _is_gone(self, connection: Any) -> bool: ...
+
+
+class EventPairs(HandlerPairs):
+    """Connections on an epoll lane."""
+
+    def _network(self) -> Any:
+        from portside.net.event_network import EventNetwork
+
+        return EventNetwork()
+
+    async def _adopted(self, network: Any, sock: Socket) -> Any:
+        return network.adopt(sock)
+
+    def _is_gone(self, connection: Any) -> bool:
+        return connection._socket.fileno() < 0  # type: ignore[no-any-return]
+
+
+class TransportPairs(HandlerPairs):
+    """Connections over the loop's transports."""
+
+    def _network(self) -> Any:
+        from portside.net.transport_network import TransportNetwork
+
+        return TransportNetwork()
+
+    async def _adopted(self, network: Any, sock: Socket) -> Any:
+        return await network.adopt(sock)
+
+    def _is_gone(self, connection: Any) -> bool:
+        return connection.is_detached  # type: ignore[no-any-return]
 
 
 async def until(network: Any, fact: Callable[[], object]) -> None:
