@@ -29,13 +29,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has seen enough (`| head`). Python would say so again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # whoever read it has seen enough (`| head`)
         return 0
     except OSError as error:
+        _drop_output()
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"portside: {where}{error.strerror or error}", 1)
     return status
+
+
+def _drop_output() -> None:
+    # What could not be written is tried again when Python ends, and would make an exit status of its own then.
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _hold_standard_descriptors() -> None:
