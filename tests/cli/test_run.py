@@ -278,11 +278,12 @@ def test_check_tells_all_mistakes_with_their_lines(capsys: pytest.CaptureFixture
     Path("portside.toml").write_text(TWO + 'modle = "fork"\nlimits.idle = "x"\n')
     assert main(["check"]) == 2
     assert capsys.readouterr().out.splitlines() == [
+        f"portside.toml:7: service.b.run: there is no module 'speak' in {Path.cwd()}",
         "portside.toml:9: service.b.modle: there is no such setting; did you mean model?",
         "portside.toml:10: service.b.limits.idle: 'x' is not a duration: write 500ms, 1s, 5m, 1h or 1d",
     ]
     assert main(["check", "--json"]) == 2
-    first, _ = json.loads(capsys.readouterr().out)
+    _, first, _ = json.loads(capsys.readouterr().out)
     assert first == {
         "file": "portside.toml",
         "line": 9,

@@ -13,6 +13,7 @@ from portside.address import parse_endpoint
 from portside.errors import UsageError
 from portside.serve.config import Configuration
 from portside.serve.config_file import configure_file
+from portside.serve.mistakes import Mistake
 from portside.serve.settings import Limits
 from support.configuring import Names, mistakes_of, no_others
 
@@ -191,6 +192,50 @@ limits = 3
 )
 def test_one_mistake_of_a_file(up: Callable[..., Configuration], text: str, mistake: str) -> None:
     assert any(found.startswith(mistake) or found.endswith(mistake) for found in mistakes_of(lambda: up(text)))
+
+
+def test_the_rest_of_a_service_is_read_though_nobody_knows_who_serves(up: Callable[..., Configuration]) -> None:
+    text = """[service.a]
+serv = "echo"
+workers = "x"
+[service.b]
+serve = "ecko"
+listen = ["tcp://127.0.0.1:0", true]
+limits = { life = -3 }
+[service.c]
+serve = "ecko"
+"""
+    assert mistakes_of(lambda: up(text)) == [
+        'portside.toml:1: service.a: says neither run = "MODULE:HANDLER" nor serve = "BATTERY"',
+        "portside.toml:2: service.a.serv: there is no such setting; did you mean serve?",
+        "portside.toml:3: service.a.workers: 'x' is not a whole number",
+        "portside.toml:5: service.b.serve: there is no battery 'ecko'",
+        "portside.toml:6: service.b.listen: listen is endpoints, not true or false",
+        "portside.toml:7: service.b.limits.life: '-3' is not a duration: write 500ms, 1s, 5m, 1h or 1d",
+        "portside.toml:9: service.c.serve: there is no battery 'ecko'",
+    ]
+
+
+def test_a_trial_hears_of_every_service_that_can_be_told_and_repeats_no_complaint(tmp_path: Path) -> None:
+    Path(tmp_path / "x.toml").write_text(
+        "[service.a]\nserve = 'echo'\npool = 'x'\ntls = { cert = 'no.pem' }\n[service.b]\nserve = 'ecko'\n"
+    )
+    tried = []
+
+    def trial(configuration: Configuration) -> list[Mistake]:
+        tried.extend(service.name for service in configuration.settings.services)
+        return [Mistake(configuration.places["a", part], f"{part} is bad") for part in ("handler", "tls")]
+
+    path = str(tmp_path / "x.toml")
+    assert mistakes_of(
+        lambda: configure_file(path, Names(), options={}, environment={}, other_variables=no_others, trial=trial)
+    ) == [
+        f"{path}:2: service.a.serve: handler is bad",
+        f"{path}:3: service.a.pool: 'x' is not a whole number",
+        f"{path}:4: service.a.tls.cert: there is no file 'no.pem'",
+        f"{path}:6: service.b.serve: there is no battery 'ecko'",
+    ]
+    assert tried == ["a"]
 
 
 def test_a_mistake_in_the_environment_is_told_once_for_all_services(up: Callable[..., Configuration]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -13,7 +13,7 @@ from portside.cli.commands import known_variables
 from portside.cli.naming import HandlerFinder
 from portside.serve.config import Configuration, configure_one
 from portside.serve.config_file import FILE_NAME, configure_file
-from portside.serve.mistakes import Mistakes
+from portside.serve.mistakes import Mistake, Mistakes
 from portside.serve.settings import (
     BY_NAME,
     SETTINGS,
@@ -291,14 +291,19 @@ def _battery_arguments(ctx: click.Context, positional: list[str], values: Mappin
 # ── up and check ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def configure_up(path: str, options: Mapping[str, Any]) -> Configuration:
-    """Return the configuration of the file; its handlers are sought here, then beside it."""
+def configure_up(
+    path: str,
+    options: Mapping[str, Any],
+    trial: Callable[[Configuration], Iterable[Mistake]] = lambda configuration: (),
+) -> Configuration:
+    """Return the configuration of the file; its handlers are sought here, then beside it, and go through ``trial``."""
     return configure_file(
         path,
         finder(os.path.dirname(os.path.abspath(path))),
         options=options,
         environment=os.environ,
         other_variables=known_variables,
+        trial=trial,
     )
 
 
@@ -322,10 +327,11 @@ def check(file: str, as_json: bool) -> int:
     from portside.cli.output import print_array, write_out
     from portside.cli.trial import try_services
 
+    mistakes: Sequence[Mistake] = ()
     try:
-        mistakes = try_services(configure_up(file, {}))
+        configure_up(file, {}, try_services)
     except Mistakes as error:
-        mistakes = list(error.mistakes)
+        mistakes = error.mistakes
     if as_json:
         print_array(
             {"file": one.place.file, "line": one.place.line, "key": one.place.key or None, "sentence": one.sentence}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from portside.contracts import Battery
 from portside.errors import UsageError
 from portside.serve.config import (
+    RUN_PORT,
     Configuration,
     Finder,
     Found,
@@ -36,9 +38,12 @@ def configure_file(
     options: Mapping[str, object],
     environment: Mapping[str, str],
     other_variables: Callable[[], Collection[str]],
+    trial: Callable[[Configuration], Iterable[Mistake]] = lambda configuration: (),
 ) -> Configuration:
     """Return the configuration that the file gives, under the environment and the command line.
 
+    ``trial`` gets the services that can be told and returns what else is wrong with them; a part that was complained
+    of already (``service.a.tls``) is not complained of again.
     Raises: Mistakes, all of them, with the lines of the file; UsageError when there is no such file.
     """
     document, lines = _read(path)
@@ -56,12 +61,26 @@ def configure_file(
     for name, table in tables.items() if isinstance(tables, dict) else ():
         wanted = file.service(name, table, finder, over, top)
         if wanted is not None:
-            services.append(read_service(reader, wanted))
-            places |= places_of(name, wanted.layers, wanted.place)
+            service = read_service(reader, wanted)
+            if wanted.found is not _NOBODY:
+                services.append(service)
+                places |= places_of(name, wanted.layers, wanted.place)
     refuse_same_endpoints(reader, services)
     settings = read_server(reader, [service for service, _ in services], (*over, top), (path,))
+    configuration = Configuration(settings, places)
+    parts = {_part(mistake.place) for mistake in reader.mistakes}
+    reader.mistakes += [mistake for mistake in trial(configuration) if _part(mistake.place) not in parts]
     reader.refuse_mistakes()
-    return Configuration(settings, places)
+    return configuration
+
+
+# Stands for a handler that cannot be told, so that the rest of its service is read, and all mistakes found.
+_NOBODY: Final = Found("", "", lambda arguments, streams, datagrams: Battery(""), port=RUN_PORT)
+
+
+def _part(place: Place) -> str:
+    """Return what of a service the place speaks of: ``service.a.tls`` for all within."""
+    return ".".join(place.key.split(".")[:3])
 
 
 def _read(path: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
@@ -137,7 +156,7 @@ class _File:
         return f"there is no such setting{hint(_plain(key), ['service', *_TOP])}"
 
     def service(self, name: str, table: object, finder: Finder, over: Sequence[Layer], top: Layer) -> Wanted | None:
-        """Return the service as the file asks for it; None when it cannot be told what would serve."""
+        """Return the service as the file asks for it, by ``_NOBODY`` if nobody can be told; None for no table."""
         keys = ("service", name)
         place = self.place(keys)
         if not isinstance(table, dict):
@@ -150,13 +169,11 @@ class _File:
         found = self._find(keys, table, finder, self.reader.value("factory", layers))
         arguments = {}
         for key, value in rest.items():
-            argument = key if found is None or key in found.arguments else _plain(key)
-            if found is not None and argument in found.arguments:
+            argument = key if key in found.arguments else _plain(key)
+            if argument in found.arguments:
                 arguments[argument] = Said(value, self.place((*keys, key)))
-            elif found is not None or hint(_plain(key), [*_SERVICE, *_GROUPED]):
-                self.reader.complain(self.place((*keys, key)), _why_not_in_aread_service(key, found))
-        if found is None:
-            return None
+            elif found is not _NOBODY or hint(_plain(key), [*_SERVICE, *_GROUPED, *_HANDLER_KEYS]):
+                self.reader.complain(self.place((*keys, key)), _why_not_in_a_service(key, found))
         handler = self.place((*keys, "run" if "run" in table else "serve"))
         checked = read_arguments(self.reader, found, arguments)
         return Wanted(name, found, checked, layers, handler, port=found.port)
@@ -201,21 +218,21 @@ class _File:
         else:
             layer[setting.name] = [Said(value, place)]
 
-    def _find(self, keys: KeyPath, table: Mapping[str, Any], finder: Finder, factory: bool) -> Found | None:
+    def _find(self, keys: KeyPath, table: Mapping[str, Any], finder: Finder, factory: bool) -> Found:
         named = [key for key in _HANDLER_KEYS if key in table]
         if len(named) != 1:
             both = "says both run and serve" if named else 'says neither run = "MODULE:HANDLER" nor serve = "BATTERY"'
             self.reader.complain(self.place(keys), both)
-            return None
+            return _NOBODY
         key, value = named[0], table[named[0]]
         if not isinstance(value, str):
             self.reader.complain(self.place((*keys, key)), f"{key} is text, not {type_name(value)}")
-            return None
+            return _NOBODY
         try:
             return finder.handler(value, factory=factory) if key == "run" else finder.battery(value)
         except UsageError as error:
             self.reader.complain(self.place((*keys, key)), str(error))
-            return None
+            return _NOBODY
 
 
 def _plain(key: str) -> str:
@@ -223,12 +240,11 @@ def _plain(key: str) -> str:
     return key.replace("-", "_")
 
 
-def _why_not_in_aread_service(key: str, found: Found | None) -> str:
+def _why_not_in_a_service(key: str, found: Found) -> str:
     plain = _plain(key)
     if plain in _TOP:
         return "this belongs to the whole server: put it above the services"
     inner = {name: setting.path for group in _GROUPED.values() for name, setting in group.items()}
     if plain in inner:
         return f"there is no such setting; did you mean {inner[plain]}?"
-    arguments = found.arguments if found is not None else ()
-    return f"there is no such setting{hint(plain, [*_SERVICE, *_GROUPED, *_HANDLER_KEYS, *arguments])}"
+    return f"there is no such setting{hint(plain, [*_SERVICE, *_GROUPED, *_HANDLER_KEYS, *found.arguments])}"
