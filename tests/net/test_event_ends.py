@@ -10,29 +10,29 @@ import pytest
 
 from portside.errors import ConnectionEnded, ConnectionLost
 from portside.net import loop_stream, turns
-from portside.net.event import EventConnection
 from portside.net.event_network import EventNetwork
+from portside.net.loop_stream import LoopStream
 from portside.net.sockets import socketpair
-from support.event_peer import Peer, echo
+from support.event_peer import Network, Peer, adopted, echo, turns_of
 
 
 def test_ending_a_connection_raises_wherever_its_handler_waits(run: Any) -> None:
-    async def reads(visitor: EventConnection) -> None:
+    async def reads(visitor: LoopStream) -> None:
         await visitor.read()
 
-    async def writes(visitor: EventConnection) -> None:
+    async def writes(visitor: LoopStream) -> None:
         while True:
             await visitor.write(bytes(1 << 20))
 
-    async def looks_away(visitor: EventConnection) -> None:
+    async def looks_away(visitor: LoopStream) -> None:
         await asyncio.sleep(60)
 
-    async def reads_in_a_task(visitor: EventConnection) -> None:
+    async def reads_in_a_task(visitor: LoopStream) -> None:
         await asyncio.create_task(visitor.read())
 
-    async def main(network: EventNetwork) -> None:
+    async def main(network: Network) -> None:
         for handler in (reads, writes, looks_away, reads_in_a_task):
-            peer = Peer(network, handler)
+            peer = await Peer.of(network, handler)
             await asyncio.sleep(0.02)
             peer.served.end("life")
             error = await peer.ended()
@@ -47,8 +47,8 @@ def test_ending_a_connection_raises_wherever_its_handler_waits(run: Any) -> None
 
 
 def test_a_farewell_reaches_the_peer_of_an_ended_connection(run: Any) -> None:
-    async def main(network: EventNetwork) -> None:
-        peer = Peer(network, echo)
+    async def main(network: Network) -> None:
+        peer = await Peer.of(network, echo)
         await asyncio.sleep(0)
         peer.served.end("idle", b"421 too quiet\r\n")
         assert await peer.connection.read_line() == b"421 too quiet"
@@ -62,10 +62,10 @@ def test_a_connection_that_never_waits_lets_the_others_have_a_turn(run: Any) -> 
     """A writer whose peer always has room would keep the loop: it yields after every megabyte."""
     turns = 0
 
-    async def main(network: EventNetwork) -> None:
+    async def main(network: Network) -> None:
         nonlocal turns
         ours, theirs = socketpair()
-        connection = network.adopt(ours)
+        connection = await adopted(network, ours)
 
         async def write_without_ever_waiting() -> None:
             for _ in range(64):
@@ -91,17 +91,17 @@ def test_a_connection_that_never_waits_lets_the_others_have_a_turn(run: Any) -> 
 def test_closing_after_the_peers_last_word_keeps_ours(run: Any) -> None:
     """Bytes that come after we have closed must not turn into a reset that destroys our answer on its way."""
 
-    async def answers_and_leaves(visitor: EventConnection) -> None:
+    async def answers_and_leaves(visitor: LoopStream) -> None:
         await visitor.read_line()
         await visitor.write(b"answer" * 1_000)
 
-    async def main(network: EventNetwork) -> None:
+    async def main(network: Network) -> None:
         async with await network.listen("tcp://127.0.0.1:0") as listener:
             client = await network.connect(str(listener.address))
             served = await listener.accept()
             done: asyncio.Future[None] = network.loop.create_future()
 
-            def finished(connection: EventConnection, error: BaseException | None) -> None:
+            def finished(connection: LoopStream, error: BaseException | None) -> None:
                 connection.finish()
                 done.set_result(None)
 
@@ -112,40 +112,40 @@ def test_closing_after_the_peers_last_word_keeps_ours(run: Any) -> None:
             assert await client.read_exactly(6_000) == b"answer" * 1_000
             assert await client.read() == b""
             await client.close()
-            await network.lane.wait_until_let_go(5)
+            await turns_of(network).wait_until_let_go(5)
 
     run(main)
 
 
-def test_lingering_ends_though_the_peer_never_closes(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lingering_ends_though_the_peer_never_closes(run_on_lane: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_stream, "LINGER_S", 0.01)
 
-    async def main(network: EventNetwork) -> None:
+    async def main(network: Network) -> None:
         ours, theirs = socketpair()
-        connection = network.adopt(ours)
+        connection = await adopted(network, ours)
         await connection.close()
         assert connection.state == "closing"
         assert ours.fileno() >= 0
-        await network.lane.wait_until_let_go(5)
+        await turns_of(network).wait_until_let_go(5)
         assert ours.fileno() == -1
         theirs.close()
 
-    run(main)
+    run_on_lane(main)
 
 
-def test_a_flood_of_lingering_connections_is_cut(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flood_of_lingering_connections_is_cut(run_on_lane: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "LINGERING_MAX", 2)
 
-    async def main(network: EventNetwork) -> None:
+    async def main(network: Network) -> None:
         pairs = [socketpair() for _ in range(3)]
         for ours, _ in pairs:
-            await network.adopt(ours).close()
+            await (await adopted(network, ours)).close()
         assert [ours.fileno() >= 0 for ours, _ in pairs] == [True, True, False]
         for _, theirs in pairs:
             theirs.close()
-        await network.lane.wait_until_let_go(5)
+        await turns_of(network).wait_until_let_go(5)
 
-    run(main)
+    run_on_lane(main)
 
 
 def test_a_failing_conductor_does_not_end_the_turn(loop_factory: Any) -> None:
@@ -154,11 +154,11 @@ def test_a_failing_conductor_does_not_end_the_turn(loop_factory: Any) -> None:
     async def main() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
         async with EventNetwork() as network:
-            other = Peer(network, echo)
+            other = await Peer.of(network, echo)
             ours, theirs = socketpair()
-            broken = network.adopt(ours)
+            broken = await adopted(network, ours)
 
-            def finished(connection: EventConnection, error: BaseException | None) -> None:
+            def finished(connection: LoopStream, error: BaseException | None) -> None:
                 connection.finish()
                 raise ZeroDivisionError
 
@@ -169,7 +169,7 @@ def test_a_failing_conductor_does_not_end_the_turn(loop_factory: Any) -> None:
             assert await other.connection.read_exactly(10) == b"still here"
             await other.connection.close()
             await other.ended()
-            await network.lane.wait_until_let_go(5)
+            await turns_of(network).wait_until_let_go(5)
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(main())
@@ -180,7 +180,7 @@ def test_a_failing_conductor_does_not_end_the_turn(loop_factory: Any) -> None:
 def test_bytes_survive_any_mixture_of_waits(run: Any, seed: int) -> None:
     """Handlers that read, write, sleep and time out at random, against peers that do: every byte comes back."""
 
-    async def handler(visitor: EventConnection) -> None:
+    async def handler(visitor: LoopStream) -> None:
         dice = random.Random(seed)
         while True:
             match dice.randrange(6):
@@ -208,10 +208,10 @@ def test_bytes_survive_any_mixture_of_waits(run: Any, seed: int) -> None:
                 return
             await visitor.write(data[: len(data) // 2], data[len(data) // 2 :])
 
-    async def talk(network: EventNetwork, number: int) -> None:
+    async def talk(network: Network, number: int) -> None:
         dice = random.Random(seed * 100 + number)
         sent = dice.randbytes(dice.randint(1, 2_000_000))
-        peer = Peer(network, handler)
+        peer = await Peer.of(network, handler)
 
         async def send() -> None:
             at = 0
@@ -231,14 +231,14 @@ def test_bytes_survive_any_mixture_of_waits(run: Any, seed: int) -> None:
         assert await peer.ended() is None
         assert peer.served.bytes_in == peer.served.bytes_out == len(sent)
 
-    async def main(network: EventNetwork) -> None:
+    async def main(network: Network) -> None:
         await asyncio.gather(*(talk(network, number) for number in range(8)))
 
     run(main)
 
 
 def test_a_reset_is_the_peers_fault(run: Any) -> None:
-    async def main(network: EventNetwork) -> None:
+    async def main(network: Network) -> None:
         async with await network.listen("tcp://127.0.0.1:0") as listener:
             client = await network.connect(str(listener.address))
             served = await listener.accept()
@@ -255,7 +255,7 @@ def test_a_reset_is_the_peers_fault(run: Any) -> None:
 def test_a_message_that_did_not_fit_is_not_split_by_a_third_writer(run: Any) -> None:
     """Two tasks queue for the way out; who comes between one's end and the other's start must queue too."""
 
-    async def handler(visitor: EventConnection) -> None:
+    async def handler(visitor: LoopStream) -> None:
         big = asyncio.create_task(visitor.write(b"a" * (1 << 20)))
         await asyncio.sleep(0)
         queued = asyncio.create_task(visitor.write(b"b" * (1 << 20)))
@@ -267,8 +267,8 @@ def test_a_message_that_did_not_fit_is_not_split_by_a_third_writer(run: Any) -> 
 
     late: list[asyncio.Task[None]] = []
 
-    async def main(network: EventNetwork) -> None:
-        peer = Peer(network, handler)
+    async def main(network: Network) -> None:
+        peer = await Peer.of(network, handler)
         data = b"".join([data async for data in peer.connection])
         assert await peer.ended() is None
         size = 1 << 20
@@ -280,16 +280,16 @@ def test_a_message_that_did_not_fit_is_not_split_by_a_third_writer(run: Any) -> 
 def test_a_peer_that_reads_slowly_is_seen_to_move_bytes(run: Any) -> None:
     """The kernel wakes a writer only when much of its buffer is free; until then the counters stand still."""
 
-    async def handler(visitor: EventConnection) -> None:
+    async def handler(visitor: LoopStream) -> None:
         await visitor.write(bytes(4 << 20))
 
-    async def main(network: EventNetwork) -> None:
+    async def main(network: Network) -> None:
         ours, theirs = socketpair()
         theirs.setblocking(False)
-        served = network.adopt(ours)
+        served = await adopted(network, ours)
         over: asyncio.Future[None] = network.loop.create_future()
 
-        def finished(connection: EventConnection, error: BaseException | None) -> None:
+        def finished(connection: LoopStream, error: BaseException | None) -> None:
             connection.finish()
             over.set_result(None)
 

@@ -104,7 +104,8 @@ class TransportConnection(LoopStream, asyncio.Protocol):
     def resume_writing(self) -> None:
         self._stuck = False
         self._direct = self._may_be_direct()
-        self._move()
+        # Not at once: asyncio's transport is in the middle of a write here, and would be lost twice if aborted.
+        self._turns.loop.call_soon(self._move)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._detached = True

@@ -13,9 +13,9 @@ from portside.errors import AddressInUse, AddressNotAvailable, ConnectionClosed
 from portside.net.closing import ClosedAtBlockEnd
 from portside.net.failures import translate
 from portside.net.sockets import IPPROTO_IPV6, IPV6_V6ONLY
-from portside.net.transport import TransportConnection
 
 if TYPE_CHECKING:
+    from portside.net.transport import TransportConnection
     from portside.net.transport_network import TransportNetwork
 
 WAITING_MAX: Final = 1_024  # connections that nobody has accepted yet; more are turned away, as by a full backlog
@@ -52,7 +52,7 @@ class TransportListener(ClosedAtBlockEnd):
         return self._waiting.popleft()
 
     def _new_connection(self) -> TransportConnection:
-        return TransportConnection(self._network.turns, self._network, self._accepted)
+        return self._network.new_connection(self._accepted)
 
     def _accepted(self, connection: TransportConnection) -> None:
         if self._closed or len(self._waiting) >= WAITING_MAX:

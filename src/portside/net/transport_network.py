@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import errno
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from portside.address import Address, Endpoint, InternetAddress, UnixAddress, from_sockaddr
@@ -38,9 +38,9 @@ class TransportNetwork(LoopNetwork):
         super().__init__(loop)
         self.turns = Turns(self.loop)
 
-    def new_connection(self) -> TransportConnection:
-        """Return a connection that waits for its transport: a protocol factory."""
-        return TransportConnection(self.turns, self)
+    def new_connection(self, made: Callable[[TransportConnection], None] | None = None) -> TransportConnection:
+        """Return a connection that waits for its transport: a protocol factory. ``made`` is called when it has one."""
+        return TransportConnection(self.turns, self, made)
 
     async def adopt(self, sock: Socket) -> TransportConnection:
         """Return the connection over a connected socket, which is the loop's from now on."""
