@@ -112,7 +112,7 @@ def parse_port(text: str) -> int:
     """Return the port number that decimal ``text`` writes. Raises: MalformedAddress."""
     # The length comes first: int() refuses thousands of digits with an error of its own.
     if not is_decimal(text) or len(text.lstrip("0")) > len(str(PORT_MAX)) or int(text) > PORT_MAX:
-        raise MalformedAddress(text, f"a port is a number from 0 to {PORT_MAX}")
+        raise MalformedAddress(text, f"a port is a number from 0 to {PORT_MAX}", wanted="a port")
     return int(text)
 
 

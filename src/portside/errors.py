@@ -127,10 +127,10 @@ class UsageError(PortsideError):
 
 
 class MalformedAddress(UsageError):
-    """Text or a number that is no Internet address."""
+    """Text or a number that is no Internet address, or no port of one."""
 
-    def __init__(self, text: str, why: str) -> None:
-        super().__init__(f"{text!r} is not an address: {why}")
+    def __init__(self, text: str, why: str, *, wanted: str = "an address") -> None:
+        super().__init__(f"{text!r} is not {wanted}: {why}")
         self.text = text
         self.why = why
 

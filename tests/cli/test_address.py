@@ -83,7 +83,7 @@ def test_an_address_goes_in_as_it_came_out(ip: IPv4Address | IPv6Address, port: 
         (":80", "the address before the port is missing"),
         ("1.2.3.4:", "the port after ':' is missing"),
         ("1.2.3.4:65536", "a port is a number from 0 to 65535"),
-        ("1.2.3.4:http", "'http' is not an address: a port is a number from 0 to 65535"),
+        ("1.2.3.4:http", "'http' is not a port: a port is a number from 0 to 65535"),
         ("[::1]80", "comes an IPv6 address"),
         ("[1.2.3.4]:80", "comes an IPv6 address"),
         ("0x", "after 0x come hexadecimal digits"),

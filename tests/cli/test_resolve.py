@@ -66,6 +66,12 @@ def test_a_port_goes_with_each_address(capsys: pytest.CaptureFixture[str]) -> No
     assert seen(capsys, "::1", "443")[1].split() == ["IPv6", "stream", "tcp", "[::1]:443"]
 
 
+def test_a_port_that_does_not_exist_is_not_cut_to_one_that_does(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["127.0.0.1", "99999"], ["--reverse", "127.0.0.1", "65536"]):
+        said = refused(capsys, *arguments, status=2)
+        assert said == f"'{arguments[-1]}' is not a port: a port is a number from 0 to 65535"
+
+
 def test_the_resolvers_order_is_kept_and_its_question_is_ours(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from portside.address import bracketed
+from portside.address import bracketed, is_decimal, parse_port
 from portside.cli.client import timeout_option
 from portside.cli.output import Column, harmless, print_array, print_listing, write_out
 from portside.errors import NameNotFound, UsageError
@@ -78,12 +78,12 @@ def _by_system(
     name: str, service: str | None, *, family: Family | None, is_reverse: bool, timeout_s: float, as_json: bool
 ) -> None:
     what = f"cannot resolve {name}"
+    # The C library takes any number for a port and cuts it to sixteen bits.
+    port: int | str = parse_port(service) if service and is_decimal(service) else service or 0
     if is_reverse:
-        rows = in_time(what, timeout_s, lambda: _reverse_rows(name, service or 0, family))
+        rows = in_time(what, timeout_s, lambda: _reverse_rows(name, port, family))
     else:
-        found = in_time(
-            what, timeout_s, lambda: resolver.resolve(name, service or 0, family=family, canonical_name=True)
-        )
+        found = in_time(what, timeout_s, lambda: resolver.resolve(name, port, family=family, canonical_name=True))
         rows = [_row(each, has_port=service is not None) for each in found]
     if not rows:
         raise NameNotFound(name, "it has no address")
