@@ -289,7 +289,7 @@ def test_systemd_hears_of_reload_stop_and_life(run: Run, tmp_path: Path) -> None
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         notified.bind(str(tmp_path / "notify"))
         notified.settimeout(WITHIN_S)
-        server = run("battery", env={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000"})
+        server = run("battery", env={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"})
         heard: list[bytes] = []
 
         def hear(word: bytes) -> None:
