@@ -169,6 +169,14 @@ def test_what_was_only_counted_is_told_at_the_end(recorded: Recorded) -> None:
     assert len(recorded.records) == 2
 
 
+def test_flushing_the_handler_tells_it_too(recorded: Recorded) -> None:
+    log = recorded.log()
+    for _ in range(3):
+        log(events.LimitHit("echo", PEER, "per_ip"))
+    LogHandler(log).flush()
+    assert [record["count"] for record in recorded.records] == [1, 2]
+
+
 def test_logging_ends_in_the_log(recorded: Recorded) -> None:
     logger = logging.getLogger("portside.test.logging")
     logger.propagate = False

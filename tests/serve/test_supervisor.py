@@ -52,6 +52,14 @@ def test_whoever_is_cut_off_is_counted_in_a_record(run: Run, model: str) -> None
     assert "cut off 1 connection" in server.said
 
 
+def test_whoever_was_turned_away_is_told_of_before_the_end(run: Run, model: str) -> None:
+    server = run("battery", "--deny", "127.0.0.1", model=model)
+    for _ in range(5):
+        assert exchange(server.at(), b"").startswith(b"421 ")
+    assert server.stop() == 0
+    assert sum(record["count"] for record in server.records if record["event"] == "limit") == 5
+
+
 def test_a_worker_told_to_go_drains_and_is_replaced(run: Run) -> None:
     server = run("battery")
     (old,) = server.children

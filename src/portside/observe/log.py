@@ -194,6 +194,10 @@ class LogHandler(logging.Handler):
         except Exception:
             self.handleError(record)
 
+    def flush(self) -> None:
+        """Tell what was only counted so far: whoever ends the process flushes the handlers of its log."""
+        self._log.flush()
+
 
 def _level_name(number: int) -> str:
     return next((name for name, level in reversed(LEVELS.items()) if number >= level), "debug")

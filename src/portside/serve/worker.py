@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -245,6 +246,7 @@ class Worker:
                 )
             self.connections.cut_off()
         if self._clock() - self._cut_at_s > CUT_GRACE_S:
+            flush_log()
             leave(0)  # a handler that does not come back must not hold up the stop
 
     # ── the supervisor's questions ───────────────────────────────────────────────────────────────────────────────────
@@ -424,7 +426,15 @@ def work(assignment: Assignment) -> NoReturn:
     except BaseException:
         log.exception("%s: the worker failed", assignment.settings.name)
     finally:
+        flush_log()
         leave(status)
+
+
+def flush_log() -> None:
+    """Have the log say what it still holds back, such as how many a limit turned away."""
+    for handler in logging.getLogger().handlers:
+        with suppress(Exception):  # somebody's own handler must not keep the process
+            handler.flush()
 
 
 def _work(assignment: Assignment) -> int:
