@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from statistics import median
 from typing import Any, Final
 
 import click
 
-from portside.cli.output import Column, print_listing, write_out
-from portside.cli.rig import machine
-from portside.cli.rig.load import Generator, Load, LoadFailed, c_generator, python_generator
+from portside.cli.output import print_listing, write_out
+from portside.cli.rig import machine, peers
+from portside.cli.rig.load import Generator, Load, c_generator, python_generator
 from portside.cli.rig.models import COLUMNS, Plan, measure, panels
-from portside.cli.rig.plot import Bar, Panel, draw, require_matplotlib
-from portside.cli.rig.servers import SOURCE, NotAvailable
+from portside.cli.rig.plot import draw, require_matplotlib
+from portside.cli.rig.servers import NotAvailable
 from portside.errors import UsageError
 from portside.serve.settings import MODELS, hint, parse_size
 
-OURS: Final = "portside-event"
-YARDSTICK: Final = "c-epoll"
-# The server that the words of --against mean, beside its own name in benchmarks/.
-SHORT_NAMES: Final = {"c": YARDSTICK, "go": "go-net", "uvloop": "uvloop-protocol", "asyncio": "asyncio-protocol"}
-PEERS: Final = (
-    *(YARDSTICK, "go-net", "uvloop-protocol", "asyncio-protocol", "uvloop-streams", "asyncio-streams"),
-    *("twisted", "anyio", "trio", "gevent", "threads"),
-)
-AGAINST: Final = "c,uvloop-protocol,uvloop-streams,asyncio-streams"
-MODES: Final = ("echo", "short", "idle")
 SIZE_BYTES_MAX: Final = 16 << 20
 GENERATORS: Final = ("auto", "c", "python")
 
@@ -237,15 +224,15 @@ def _ends_in_order() -> Iterator[None]:
 @bench.command()
 @click.option(
     "--against",
-    callback=_words("server", PEERS, SHORT_NAMES),
-    default=AGAINST,
+    callback=_words("server", peers.NAMES, peers.SHORT_NAMES),
+    default=peers.AGAINST,
     show_default=True,
     metavar="NAMES",
-    help=f"Servers to stand beside ours: {', '.join(PEERS)}.",
+    help=f"Servers to stand beside ours: {', '.join(peers.NAMES)}.",
 )
 @click.option(
     "--mode",
-    callback=_words("mode", MODES),
+    callback=_words("mode", peers.MODES),
     default="echo,short",
     show_default=True,
     metavar="MODES",
@@ -280,116 +267,30 @@ def echo(
     """Serve echo beside other servers, in short slices that take turns, and compare.
 
     RATIO is to a server in C that does nothing else, OURS/IT our speed to the server's; both are medians of ratios
-    within a round. The servers to compare with are in benchmarks/ of Portside's repository, so it needs a checkout.
+    within a round. OTHERS is what anyone else used of both cores: above a few per cent, measure again. The servers to
+    compare with are in benchmarks/ of Portside's repository, so it needs a checkout.
     """
-    script = SOURCE.parent / "benchmarks" / "echo.py"
-    if not script.exists():
-        raise NotAvailable("the servers to compare with are in benchmarks/ of Portside's repository: run it there")
     if plot is not None:
         require_matplotlib()
-    command = [sys.executable, str(script), "--only", ",".join([OURS, *against]), "--mode", ",".join(mode)]
-    command += ["--sizes", ",".join(map(str, sizes))]
-    command += ["--rounds", str(rounds), "--seconds", str(seconds), "--python", python, "--progress"]
-    command += ["--connections", str(connections)] if connections else []
-    command += [] if namespace else ["--no-namespace"]
-    document = _run(command)
+    options = ["--mode", ",".join(mode), "--sizes", ",".join(map(str, sizes))]
+    options += ["--rounds", str(rounds), "--seconds", str(seconds), "--python", python]
+    options += ["--connections", str(connections)] if connections else []
+    options += [] if namespace else ["--no-namespace"]
+    with _ends_in_order():
+        document = peers.compare(against, options)
     cases = document["cases"]
-    for number, case in enumerate(cases):
-        if not as_json:
-            said = f"{case['mode']}: {case['size']:,} bytes, {case['connections']:,} connections"
-            write_out(f"\n{said}\n" if number else f"{said}\n")
-            print_listing(_rows(case), _IDLE_COLUMNS if case["mode"] == "idle" else _ECHO_COLUMNS, as_json=False)
+    for number, case in enumerate([] if as_json else cases):
+        write_out(f"{chr(10) if number else ''}{peers.title(case)}\n")
+        print_listing(peers.rows(case), peers.columns(case), as_json=False)
     if as_json:
-        print_listing([row for case in cases for row in _rows(case)], (), as_json=True)
+        print_listing([row for case in cases for row in peers.rows(case)], (), as_json=True)
     for note in document["notes"]:
         _say(note)
     if plot is not None:
-        draw(Path(plot), "Echo servers on one core", "of the speed of a C server with epoll", list(map(_panel, cases)))
-    return 0
-
-
-def _run(command: list[str]) -> Any:
-    """Run the benchmark and return its document; what it says goes where ours goes."""
-    with _ends_in_order(), subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE) as process:
-        try:
-            output, _ = process.communicate()
-        except BaseException:
-            process.terminate()  # it stops its servers; leaving this block waits for it
-            raise
-    if process.returncode:
-        raise LoadFailed("the benchmark has failed")
-    return json.loads(output)
-
-
-def _rows(case: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a row for each server of a case, under the keys that are documented."""
-    ours: list[dict[str, Any]] = next((one["slices"] for one in case["servers"] if one["server"] == OURS), [])
-    rows = []
-    for one in case["servers"]:
-        ratios = [
-            mine["requests_per_s"] / theirs["requests_per_s"]
-            for mine, theirs in zip(ours, one["slices"], strict=False)
-            if theirs["requests_per_s"]
-        ]
-        is_idle = case["mode"] == "idle"
-        rows.append(
-            {
-                **{name: case[name] for name in ("mode", "size", "connections")},
-                "server": one["server"],
-                "requests_per_s": one["requests_per_s"],
-                "ratio": None if is_idle else one["ratio"],
-                "ratio_least": None if is_idle else one["ratio_least"],
-                "ratio_most": None if is_idle else one["ratio_most"],
-                "ours_to_it": median(ratios) if ratios and not is_idle else None,
-                "cpu_s": one["cpu_us_per_request"] / 1e6,
-                "cpu_ratio": one["cpu_ratio"],
-                "p50_s": one["p50_us"] / 1e6,
-                "p99_s": one["p99_us"] / 1e6,
-                "memory_bytes_per_connection": round(one["memory_bytes_per_connection"]) if is_idle else None,
-                "errors": one["errors"],
-                "first_error": one["first_error"] or None,
-            }
+        draw(
+            Path(plot),
+            "Echo servers on one core",
+            "of the speed of a C server with epoll",
+            list(map(peers.panel, cases)),
         )
-    return rows
-
-
-def _microseconds(value: float) -> str:
-    return f"{value * 1e6:,.1f}"
-
-
-_ECHO_COLUMNS: Final = (
-    Column("server"),
-    Column("requests_per_s", "REQUESTS/S", right=True, show=lambda value: f"{value:,.0f}"),
-    Column("ratio", right=True, show="{:.2f}".format),
-    Column("ratio_least", "LEAST", right=True, show="{:.2f}".format),
-    Column("ratio_most", "MOST", right=True, show="{:.2f}".format),
-    Column("ours_to_it", "OURS/IT", right=True, show="{:.2f}".format),
-    Column("cpu_s", "CPU US", right=True, show=_microseconds),
-    Column("cpu_ratio", "CPU RATIO", right=True, show="{:.2f}".format),
-    Column("p50_s", "P50 US", right=True, show=_microseconds),
-    Column("p99_s", "P99 US", right=True, show=_microseconds),
-    Column("errors", right=True),
-)
-_IDLE_COLUMNS: Final = (
-    Column("server"),
-    Column("memory_bytes_per_connection", "BYTES/CONNECTION", right=True, show="{:,}".format),
-    Column("requests_per_s", "CONNECTIONS/S", right=True, show=lambda value: f"{value:,.0f}"),
-    *_ECHO_COLUMNS[-5:],
-)
-
-
-def _panel(case: dict[str, Any]) -> Panel:
-    """Return one case as bars: the ratios, or the memory of idle connections."""
-    kinds = {OURS: "ours", YARDSTICK: "yardstick"}
-    bars = []
-    for row in _rows(case):
-        kind = kinds.get(row["server"], "peer")
-        if row["server"].endswith("again"):
-            continue
-        if case["mode"] == "idle":
-            held = row["memory_bytes_per_connection"]
-            bars.append(Bar(row["server"], kind, held, f"{held:,} bytes"))
-        else:
-            bars.append(Bar(row["server"], kind, row["ratio"], f"{row['ratio']:.2f}"))
-    words = {"echo": "Echo", "short": "Connect, one message, end:", "idle": "Memory of a connection,"}[case["mode"]]
-    return Panel(f"{words} {case['size']:,} bytes", f"{case['connections']:,} connections", bars)
+    return 0
