@@ -6,6 +6,8 @@ import contextlib
 import json
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 
 from support.client import connect, exchange, is_over
-from support.server import Server, portside
+from support.server import Server, environment, portside
 from support.waiting import WITHIN_S, wait_until
 
 Run = Callable[..., Server]
@@ -125,6 +127,19 @@ def test_top_prints_once_where_there_is_no_terminal(run: Run, control: Path) -> 
     done = portside("top", "--control", str(control))
     assert done.returncode == 0
     assert "shout" in done.stdout
+    assert "  1 service, 0 connections\n" in done.stdout
+
+
+def test_top_streams_an_object_a_line(run: Run, control: Path) -> None:
+    run("shout", "--control", str(control))
+    command = [sys.executable, "-m", "portside", "top", "--json", "--control", str(control)]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE) as watching:
+        assert watching.stdout is not None
+        told = json.loads(watching.stdout.readline())
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(WITHIN_S) == 0
+    assert set(told) == {"time", "services"}
+    assert [one["service"] for one in told["services"]] == [one["service"] for one in services(control)]
 
 
 @pytest.mark.parametrize("command", ["ps", "top", "reload", "stop"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from contextlib import closing
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -14,7 +14,7 @@ import click
 
 from portside.address import UnixAddress
 from portside.cli import exit_status
-from portside.cli.output import Column, print_array, styled, table_lines, write_out
+from portside.cli.output import Column, print_array, print_object, styled, table_lines, write_out
 from portside.errors import NetworkError, UsageError
 from portside.net.sockets import Socket, open_stream, sockaddr_of
 
@@ -141,15 +141,23 @@ def _print_lines(lines: list[str]) -> None:
 
 @click.command(short_help="watch the services and connections of a running server")
 @control_option
-def top(*, control: str | None) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object every second.")
+def top(*, control: str | None, as_json: bool) -> int:
     """Watch the services of a running server and their busiest connections, until interrupted.
 
-    Where the output is no terminal, the listing is printed once.
+    Where the output is no terminal, the listing is printed once; with --json it streams all the same.
     """
     try:
-        return _watch(control)
+        return _stream(control) if as_json else _watch(control)
     except KeyboardInterrupt:  # the way to end it
         return exit_status.OK
+
+
+def _stream(control: str | None) -> int:
+    while True:
+        services = _ask(control, {"do": "list"}, ANSWER_S)
+        print_object({"time": datetime.now().astimezone(), "services": services})
+        time.sleep(REFRESH_S)
 
 
 def _watch(control: str | None) -> int:
@@ -166,11 +174,15 @@ def _watch(control: str | None) -> int:
         time.sleep(REFRESH_S)
 
 
+def _counted(things: Sized, name: str) -> str:
+    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
+
+
 def _busiest(services: list[dict[str, Any]], before: dict[str, int]) -> tuple[list[str], dict[str, int]]:
     """Return the listing, connections by what they moved since ``before``, and what they have moved by now."""
     now = {one["id"]: one["bytes_in"] + one["bytes_out"] for service in services for one in service["connections"]}
     lines = [
-        f"{datetime.now().astimezone():%H:%M:%S}  {len(services)} services, {len(now)} connections",
+        f"{datetime.now().astimezone():%H:%M:%S}  {_counted(services, 'service')}, {_counted(now, 'connection')}",
         "",
         *table_lines(services, _SERVICE_COLUMNS),
     ]
