@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from typing import Any
 
 import pytest
 
-from portside.errors import ConnectionEnded, ConnectionLost
+from portside.errors import ConnectionClosed, ConnectionEnded, ConnectionLost
 from portside.net import loop_stream, turns
 from portside.net.event_network import EventNetwork
 from portside.net.loop_stream import LoopStream
@@ -302,5 +303,33 @@ def test_a_peer_that_reads_slowly_is_seen_to_move_bytes(run: Any) -> None:
         assert served.moved_bytes > moved
         theirs.close()
         await over
+
+    run(main)
+
+
+@pytest.mark.parametrize("way", ["close", "abort"])
+@pytest.mark.parametrize("waits_to", ["read", "write"])
+def test_a_handler_that_waits_hears_that_another_task_closes(run: Any, way: str, waits_to: str) -> None:
+    async def handler(visitor: LoopStream) -> None:
+        if waits_to == "read":
+            await visitor.read()
+        await visitor.write(bytes(8 << 20))
+
+    async def main(network: Network) -> None:
+        peer = await Peer.of(network, handler)
+        while peer.served.state == "busy":  # noqa: ASYNC110  (nothing announces it)
+            await asyncio.sleep(0)
+        if way == "abort":
+            peer.served.abort()
+        elif waits_to == "read":
+            await peer.served.close()
+        else:
+            peer.served.finish()  # as close() would wait for the writer
+        assert isinstance(await peer.ended(), ConnectionClosed)
+        with contextlib.suppress(ConnectionLost):
+            async for _ in peer.connection:
+                pass
+        await turns_of(network).wait_until_let_go(5)
+        assert peer.served.state == "closing"
 
     run(main)

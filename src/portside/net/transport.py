@@ -52,12 +52,13 @@ class TransportConnection(LoopStream, asyncio.Protocol):
         self._detached = False  # the transport is gone
 
     def _find_local(self) -> Address:
-        return from_sockaddr(self._transport.get_extra_info("sockname"))
+        raise AssertionError("told when the connection was made")
 
-    def _find_peer(self) -> Address:
-        return from_sockaddr(self._transport.get_extra_info("peername"))
+    _find_peer = _find_local
 
     def _unacknowledged_bytes(self) -> int:
+        if self._transport.is_closing():
+            return 0
         sock = self._transport.get_extra_info("socket")
         of_kernel = unacknowledged_bytes(sock) if sock is not None and sock.fileno() >= 0 else 0
         return self._transport.get_write_buffer_size() + of_kernel
@@ -72,6 +73,8 @@ class TransportConnection(LoopStream, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(0)
+        self._local = from_sockaddr(transport.get_extra_info("sockname"))  # later on nobody may know any more
+        self._peer = from_sockaddr(transport.get_extra_info("peername"))
         made, self._made = self._made, None
         if made is not None:
             made(self)
@@ -268,7 +271,7 @@ class TransportConnection(LoopStream, asyncio.Protocol):
 
     def _reset_on_close(self) -> None:
         # Where there is a socket behind it; of others, abort() alone must be a reset.
-        sock = self._transport.get_extra_info("socket")
+        sock = None if self._transport.is_closing() else self._transport.get_extra_info("socket")
         if sock is not None:
             with contextlib.suppress(OSError, AttributeError, NotImplementedError):
                 reset_on_close(sock)

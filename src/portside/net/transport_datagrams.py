@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from portside.address import Address, Endpoint, InternetAddress, from_sockaddr
 from portside.errors import ConnectionClosed, NetworkError
 from portside.net.closing import ClosedAtBlockEnd
-from portside.net.datagrams import as_udp
 from portside.net.drive import DONE
 from portside.net.failures import translate
 from portside.net.sockets import AF_INET, AF_INET6, sockaddr_of
@@ -140,7 +139,6 @@ async def open_transport(
     network: TransportNetwork, endpoint: Endpoint, addresses: list[InternetAddress], *, connect: bool
 ) -> TransportDatagrams:
     """Return datagrams bound to the first of the addresses, or with ``connect`` to the first that a route leads to."""
-    as_udp(endpoint)
     failure = OSError(errno.EADDRNOTAVAIL, "the name has no address")
     for address in addresses if connect else addresses[:1]:
         place = (address.host, address.port)

@@ -134,9 +134,10 @@ class TransportNetwork(LoopNetwork):
         return listener
 
     async def open_datagrams(self, endpoint: Endpoint | str, *, connect: bool = False) -> TransportDatagrams:
+        from portside.net.datagrams import as_udp
         from portside.net.transport_datagrams import open_transport
 
-        endpoint = parsed(endpoint)
+        endpoint = as_udp(parsed(endpoint))
         addresses = await self.resolve(endpoint.host, endpoint.port)
         return await open_transport(self, endpoint, addresses, connect=connect)
 
