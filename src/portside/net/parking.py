@@ -2,13 +2,14 @@
 
 A connection is three things in one object, so that a byte's way is short and an idle connection small:
 
-- the stream that the handler reads and writes (``net.event``);
+- the stream that the handler reads and writes (``net.event``, ``net.transport``);
 - the coroutine that the handler's Task runs (``send``, ``throw``): it passes everything on to the handler;
 - the future-like thing that Task waits for while the handler is parked here (``add_done_callback``, ``cancel``).
 
 So a real Task exists, and timeouts, cancellation, context variables and task groups are asyncio's own. But when bytes
-come, the lane resumes the handler itself; the Task does not notice, it still waits for the connection. Only when the
-handler awaits something foreign (a Future, a sleep) or ends is the Task woken, and takes over from there.
+come, whoever brings them (the lane, or a transport) resumes the handler itself; the Task does not notice, it still
+waits for the connection. Only when the handler awaits something foreign (a Future, a sleep) or ends is the Task woken,
+and takes over from there.
 
 Other tasks may use the connection too: whoever is not the handler's own Task waits on an ordinary Future.
 """

@@ -1,8 +1,9 @@
 """What every connection is made of: framing over a buffer, counters, pacing, and how it is ended from outside.
 
-An implementation (``net.blocking``, ``net.event``, ``testing.memory``) derives from ``Stream`` and provides
-``_pull`` (one read from its source) and the members of ``contracts.Connection`` that are left abstract here. Under
-blocking sockets ``_pull`` never suspends, so nothing here does either: all awaiting goes through it and ``network``.
+An implementation (``net.blocking``, ``net.event``, ``net.transport``, ``testing.memory``) derives from ``Stream`` and
+provides ``_pull`` (one read from its source) and the members of ``contracts.Connection`` that are left abstract here.
+Under blocking sockets ``_pull`` never suspends, so nothing here does either: all awaiting goes through it and
+``network``.
 """
 
 from __future__ import annotations
