@@ -111,7 +111,7 @@ def test_a_name_that_is_wrong_says_what_would_be_right(
         ("x = 1\ny = z\n", "import broken failed: NameError: name 'z' is not defined (broken.py, line 2)"),
         ("def f(:\n", "import broken failed: SyntaxError: "),
         ("raise SystemExit(3)", "import broken failed: SystemExit: 3 (broken.py, line 1)"),
-        ("from portside.address import parse_port\nparse_port('x')", "import broken failed: 'x' is not an address"),
+        ("from portside.address import parse_port\nparse_port('x')", "import broken failed: 'x' is not a port"),
     ],
 )
 def test_a_module_that_fails_says_where(write: Callable[..., tuple[str, ...]], code: str, sentence: str) -> None:

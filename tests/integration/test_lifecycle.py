@@ -278,6 +278,8 @@ def is_refused(port: int) -> bool:
         socket.create_connection(("127.0.0.1", port), WITHIN_S).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # the listening socket went while we were in its queue
+        return False
     return False
 
 

@@ -214,6 +214,8 @@ def is_refused(server: Server) -> bool:
         connect(server.at()).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # the listening socket went while we were in its queue
+        return False
     return False
 
 
