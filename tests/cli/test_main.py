@@ -11,6 +11,7 @@ import click
 import pytest
 
 from portside.cli import commands
+from portside.cli import main as main_module
 from portside.cli.commands import COMMANDS, Entry, known_variables, load_command, variable_of
 from portside.cli.exit_status import exit_status_of
 from portside.cli.main import main
@@ -79,6 +80,21 @@ def test_without_a_command_the_help_is_an_answer_to_a_mistake(capsys: pytest.Cap
     said = capsys.readouterr()
     assert said.out == ""
     assert all(f"  {name} " in said.err for name in COMMANDS)
+
+
+def test_bench_asks_which(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench"]) == 2
+    assert capsys.readouterr().err == (
+        "portside bench: which benchmark? There are echo, models\ntry: portside bench --help\n"
+    )
+
+
+def test_an_interrupt_before_the_command_begins_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(arguments: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main_module, "_answer", interrupted)
+    assert main(["ps"]) == 130
 
 
 def test_help_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> None:

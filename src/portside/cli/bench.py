@@ -90,12 +90,15 @@ def _measuring(rounds: int) -> Callable[[Callable[..., Any]], Callable[..., Any]
     return add
 
 
-@click.group()
-def bench() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def bench(ctx: click.Context) -> None:
     """Measure what concurrency models and servers cost on this machine.
 
     It takes two cores, one for the servers and one for the load, and is best left alone meanwhile.
     """
+    if ctx.invoked_subcommand is None:
+        raise click.UsageError(f"which benchmark? There are {', '.join(bench.list_commands(ctx))}", ctx)
 
 
 # ── models ───────────────────────────────────────────────────────────────────────────────────────────────────────────

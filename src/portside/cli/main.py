@@ -28,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = _answer(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()
+    except KeyboardInterrupt:  # before the command began, or as it ended
+        _drop_output()
+        return 130  # exit_status.INTERRUPTED, whose import could be what was interrupted
     except BrokenPipeError:
         _drop_output()  # whoever read it has seen enough (`| head`)
         return 0
