@@ -42,12 +42,13 @@ WRITING: Final = 2
 class Turns:
     """What handlers that park on their connections share: their loop, and the one among them that runs right now."""
 
-    __slots__ = ("_all_gone", "_lingering", "loop", "running")
+    __slots__ = ("_all_gone", "_is_timed", "_lingering", "loop", "running")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.running: ParkingStream | None = None
         self._lingering: dict[ParkingStream, float] = {}
+        self._is_timed = False  # a timer for the first of them runs: one, however often they come and go
         self._all_gone: asyncio.Future[None] | None = None
 
     def resume(self, connection: ParkingStream, step: Callable[[Any], object], argument: object) -> None:
@@ -84,7 +85,8 @@ class Turns:
             connection._close_socket()
             return False
         self._lingering[connection] = self.loop.time() + for_s
-        if len(self._lingering) == 1:
+        if not self._is_timed:
+            self._is_timed = True
             self.loop.call_later(for_s, self._end_lingering)
         return True
 
@@ -109,6 +111,7 @@ class Turns:
                 self.loop.call_later(left_s, self._end_lingering)
                 return
             connection._close_socket()
+        self._is_timed = False
 
     def close(self) -> None:
         """Let go of those connections that only wait for their peers' ends."""
