@@ -157,6 +157,7 @@ class LoopStream(ParkingStream):
             if self._engine is None:
                 await self._transmit(piece[:size], counted=True)
             else:
+                await self._flush()  # a record that is sealed has its number, and must be sent: no waiting behind it
                 await self._transmit(self._engine.send(piece[:size]))
                 self.bytes_out += size
             piece = piece[size:]
@@ -204,6 +205,7 @@ class LoopStream(ParkingStream):
         async with self._writing():
             self._shut = True
             if self._engine is not None:
+                await self._flush()
                 await self._transmit(self._engine.close())
             try:
                 self._shut_down()
