@@ -18,7 +18,7 @@ from portside.contracts import Network
 from portside.errors import ConnectionLost
 from portside.net.files import FILE_PIECE_BYTES, Splice, descriptor_of, write_all
 from portside.net.lane import HANGUP, Lane
-from portside.net.loop_stream import LoopStream
+from portside.net.loop_stream import TURN_BYTES, LoopStream
 from portside.net.parking import CLOSED, ENDING, LINGERING, wake_future
 from portside.net.sockets import SHUT_RDWR, SHUT_WR, Socket, reset_on_close, unacknowledged_bytes
 from portside.net.stream import PIECE_BYTES, Deadline
@@ -70,7 +70,8 @@ class EventConnection(LoopStream):
     def _note(self, mask: int) -> None:
         """Remember what the kernel reported, and move whoever waits for it: all but the lane's hot path."""
         if self._parked == LINGERING:
-            self._discard()
+            if not self._readable:
+                self._discard()
             return
         if mask & HANGUP:
             self._hangup = True
@@ -250,6 +251,7 @@ class EventConnection(LoopStream):
 
     def _splice_now(self, splice: Splice, left: int | None) -> int | None:
         """Move what the kernel has from the socket to the file: None when it has nothing yet, 0 at its end."""
+        self._check_open()  # after a close by another task the descriptor may be another connection's
         if not self._readable:
             return None
         try:
@@ -275,9 +277,15 @@ class EventConnection(LoopStream):
 
     def _discard(self) -> None:
         try:
-            while self._receive(PIECE_BYTES):
-                pass
+            for _ in range(TURN_BYTES // PIECE_BYTES):
+                if not self._receive(PIECE_BYTES):
+                    break
+            else:  # the others have a turn; no edge meanwhile begins a round beside this one
+                self._readable = True
+                self._lane.loop.call_soon(self._discard)
+                return
         except BlockingIOError:
+            self._readable = False
             return
         except OSError:
             pass
