@@ -168,7 +168,8 @@ def models(
     _say_how(chosen, load.cores, is_alone)
     if plot is not None:
         subtitle = (
-            f"Portside serving echo on one core: {clients} clients, messages of {plan.size:,} bytes, pools of {pool}"
+            f"Echo of {plan.size:,} bytes to {clients} clients, each server on one core. In parentheses: how many it "
+            "serves at once.\nProcesses (plain), threads (hatched), one loop for all (dotted)."
         )
         draw(
             Path(plot),
