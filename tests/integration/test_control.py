@@ -103,6 +103,31 @@ def test_reload_returns_when_it_is_done(run: Run, control: Path) -> None:
     assert exchange(server.at(), b"new\n") == b"NEW\n"
 
 
+def test_a_service_that_a_reload_took_away_is_listed_while_somebody_is_with_it(
+    serve: Run, control: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "portside.toml"
+    kept = f'control = "{control}"\n[service.kept]\nserve = "echo"\nlisten = ["tcp://127.0.0.1:0"]\n'
+    file.write_text(kept + kept.partition("\n")[2].replace("kept", "gone"))
+    server = serve("up", str(file))
+    server.wait_until_ready(2)
+    gone = next(one for one in services(control) if one["service"] == "gone")
+    port = int(gone["listen"][0].rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), WITHIN_S) as visitor:
+        visitor.sendall(b"hi")
+        assert visitor.recv(2) == b"hi"
+        file.write_text(kept)
+        assert portside("reload", "--control", str(control)).returncode == 0
+        listed = {one["service"]: one for one in services(control)}
+        assert list(listed) == ["kept", "gone"]
+        assert (listed["gone"]["state"], listed["gone"]["listen"]) == ("retiring", [])
+        (one,) = listed["gone"]["connections"]
+        assert portside("stop", "--control", str(control), "--connection", one["id"]).returncode == 0
+        assert is_over(visitor)
+    wait_until(lambda: [one["service"] for one in services(control)] == ["kept"], "the end of its worker")
+    assert server.stop() == 0
+
+
 def test_a_reload_that_cannot_be_says_why(serve: Run, control: Path, tmp_path: Path) -> None:
     module = tmp_path / "hello.py"
     module.write_text("async def hello(visitor): await visitor.write(b'hello')\n")

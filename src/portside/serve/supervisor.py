@@ -458,6 +458,17 @@ class Supervisor:
                 workers=[record for record in self._force.workers.values() if record.service.name == name],
                 now_s=self._clock(),
             )
+        # Services that a reload took away, as long as somebody is still with their old workers.
+        for leaving in self._leaving().values():
+            group = Group(leaving[0].service, leaving[0].ledger)
+            yield row_of_service(group, endpoints=(), state="retiring", workers=leaving, now_s=self._clock())
+
+    def _leaving(self) -> dict[str, list[WorkerRecord]]:
+        leaving: dict[str, list[WorkerRecord]] = {}
+        for record in self._force.workers.values():
+            if record.service.name not in self._groups and record.state in ("retiring", "draining"):
+                leaving.setdefault(record.service.name, []).append(record)
+        return leaving
 
     def _state_of(self, group: Group) -> str:
         if self._phase == "stopping":
