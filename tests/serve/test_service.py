@@ -267,6 +267,14 @@ def sweeping(**limits: Any) -> tuple[Visitor, Clock, Sweeper, Service]:
     return visitor, clock, Sweeper(service, clock), service
 
 
+def test_idle_counts_from_when_a_handler_begins_to_wait_and_not_from_the_last_look_at_it() -> None:
+    visitor, clock, sweeper, _ = sweeping(idle_s=5.0)
+    visitor.state = "busy"
+    assert swept(visitor, 10, clock, sweeper) is None
+    visitor.state = "reading"  # just before the next look, a second after the last one
+    assert swept(visitor, 10, clock, sweeper) == 6
+
+
 @pytest.mark.parametrize("state", ["reading", "writing", "closing"])
 def test_idle_goes_at_most_two_seconds_late_and_never_early(state: str) -> None:
     visitor, clock, sweeper, _ = sweeping(idle_s=5.0)
@@ -300,7 +308,7 @@ def test_a_busy_handler_is_not_idle_and_starts_to_be_when_it_waits() -> None:
     visitor.state = "busy"
     assert swept(visitor, 50, clock, sweeper) is None
     visitor.state = "reading"
-    assert swept(visitor, 50, clock, sweeper) == 3
+    assert swept(visitor, 50, clock, sweeper) == 4
 
 
 def test_a_life_ends_whatever_it_does() -> None:

@@ -38,7 +38,9 @@ class Sweeper:
         for connection in connections:
             moved = connection.moved_bytes
             # What moved since the last look may have moved just now: counting from now never ends anyone early.
-            if moved != connection.swept_bytes or connection.state == "busy":
+            if connection.state == "busy":
+                connection.swept_bytes = -1  # it may begin to wait at any moment: the next look counts as a movement
+            elif moved != connection.swept_bytes:
                 connection.swept_bytes = moved
                 connection.swept_s = now_s
             elif now_s - connection.swept_s >= idle_s:
