@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from portside.address import UnixAddress
 from portside.errors import ConnectionLost, PortsideError, UsageError
 from portside.events import EndReason
 from portside.net.sockets import Bound
@@ -358,10 +359,14 @@ class LiveConnections(Connections):
 
 def row_of(connection: Stream) -> say.Row:
     tls = connection.tls
+    try:
+        local = connection.local
+    except (PortsideError, OSError):
+        local = UnixAddress("")  # its handler has closed it and goes on; nobody had asked before
     return say.Row(
         id=connection.id,
         peer=say.address_json(connection.peer),
-        local=say.address_json(connection.local),
+        local=say.address_json(local),
         started_at=connection.started_at.isoformat(timespec="milliseconds"),
         age_s=round(connection.age_s, 3),
         bytes_in=connection.bytes_in,
