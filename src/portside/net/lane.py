@@ -39,8 +39,8 @@ class Lane(Turns):
         loop.add_reader(self._epoll.fileno(), self._turn)
 
     def add(self, descriptor: int, connection: EventConnection) -> None:
-        self._connections[descriptor] = connection
         self._epoll.register(descriptor, WATCHED)
+        self._connections[descriptor] = connection
 
     def forget(self, descriptor: int, connection: EventConnection) -> None:
         """Drop a connection whose socket is about to be closed; closing takes it out of the epoll."""

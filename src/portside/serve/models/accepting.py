@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Final
 
 from portside.address import Address, Endpoint, from_sockaddr
-from portside.errors import LocalError, OutOfDescriptors, PeerError, PortsideError
+from portside.errors import LocalError, OutOfDescriptors, PortsideError
 from portside.net.blocking import NETWORK, BlockingConnection
 from portside.net.datagrams import Mailbox
 from portside.net.proxy_protocol import take_header, take_header_nowait
@@ -179,7 +179,7 @@ class Acceptor:
         if self._one_at_a_time:
             try:
                 header = take_header(one.socket, PROXY_HEADER_S)
-            except (PeerError, TimeoutError) as error:
+            except (PortsideError, TimeoutError) as error:
                 self._drop(one, error)
                 return None
             return self._admit(one.socket, header.source or one.proxy, one.endpoint)
@@ -197,7 +197,7 @@ class Acceptor:
     def _listen_to(self, one: _Waiting) -> Visit | None:
         try:
             header = take_header_nowait(one.socket, one.taken)
-        except PeerError as error:
+        except PortsideError as error:  # the way there too may fail: no route to the host
             self._forget(one)
             self._drop(one, error)
             return None
@@ -246,7 +246,7 @@ def connect_visit(service: Service, visit: Visit) -> BlockingConnection | None:
     assert service.tls is not None
     try:
         connection.shake_hands(service.tls.context, timeout_s=HANDSHAKE_S)
-    except (PortsideError, TimeoutError, OSError) as error:
+    except Exception as error:  # whatever it was, the place must be given back
         connection.abort()
         service.failed_handshake(connection, error)
         return None

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 from portside.address import Address, from_sockaddr
-from portside.errors import LocalError, OutOfDescriptors, PeerError
+from portside.errors import LocalError, OutOfDescriptors, PortsideError
 from portside.net.datagrams import Mailbox
 from portside.net.event import EventConnection
 from portside.net.event_network import EventNetwork
@@ -170,7 +170,19 @@ class _EventModel:
         elif self._service.is_tls(bound.endpoint):
             self._begin(self._welcome_sealed(sock, peer))
         else:
-            self._start(self._network.adopt(sock, peer=peer))
+            connection = self._adopt(sock, peer)
+            if connection is not None:
+                self._start(connection)
+
+    def _adopt(self, sock: Socket, peer: Address) -> EventConnection | None:
+        """Return the admitted connection on the lane; None, its place given back, if the kernel has no room for it."""
+        try:
+            return self._network.adopt(sock, peer=peer)
+        except OSError as error:
+            log.error("%s: a connection cannot be watched: %s", self._service.name, error.strerror)
+            sock.close()
+            self._service.release(peer)
+            return None
 
     async def _welcome_from_proxy(self, sock: Socket, proxy: Address, bound: Bound) -> None:
         try:
@@ -189,7 +201,7 @@ class _EventModel:
             async with asyncio.timeout(PROXY_HEADER_S):
                 while (header := take_header_nowait(sock, taken)) is None:
                     await self._readable(sock)
-        except (PeerError, TimeoutError) as error:
+        except (PortsideError, TimeoutError) as error:
             said = f"no whole PROXY header within {PROXY_HEADER_S:g} s" if isinstance(error, TimeoutError) else error
             log.debug("%s: closed the connection of %s: %s", self._service.name, proxy, said)
             self._service.refuse(proxy, "proxy")
@@ -207,11 +219,13 @@ class _EventModel:
 
     async def _welcome_sealed(self, sock: Socket, peer: Address) -> None:
         assert self._service.tls is not None
-        connection = self._network.adopt(sock, peer=peer)
+        connection = self._adopt(sock, peer)
+        if connection is None:
+            return
         try:
             async with asyncio.timeout(HANDSHAKE_S):
                 await connection.start_tls(self._service.tls.context)
-        except (PeerError, TimeoutError) as error:
+        except Exception as error:  # whatever it was, the place must be given back
             said = (
                 TimeoutError(f"no TLS handshake within {HANDSHAKE_S:g} s") if isinstance(error, TimeoutError) else error
             )
@@ -240,6 +254,9 @@ class _EventModel:
     # ── datagrams ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _take_messages(self, mailbox: Mailbox, bound: Bound) -> None:
+        if self._messages >= MESSAGES_AT_ONCE:  # after a pause there may be no room yet
+            self._pause(bound)
+            return
         for message in waiting_messages(self._worker, mailbox):
             self._messages += 1
             if self._service.has_plain_message_handler:
