@@ -307,3 +307,24 @@ def test_a_second_start_takes_the_place_of_the_first(pipe: tuple[int, Stderr]) -
     events.emit(events.LimitHit("echo", PEER, "denied"))
     (line,) = os.read(reading, 65_536).splitlines()
     assert json.loads(line)["event"] == "limit"
+
+
+def test_a_limit_hit_when_no_thread_can_be_started_is_counted_and_summed_up_when_one_can() -> None:
+    lines: list[bytes] = []
+    laters: list[Callable[[], None]] = []
+    threads_left = 0
+
+    def later(_: float, act: Callable[[], None]) -> None:
+        if not threads_left:
+            raise RuntimeError("can't start new thread")
+        laters.append(act)
+
+    log = Log(lines.append, json_form(), later=later)
+    hit = events.LimitHit("echo", InternetAddress("192.0.2.1", 40_000), "connections")
+    for _ in range(3):
+        log(hit)
+    assert len(lines) == 1
+    threads_left = 1
+    log(hit)
+    laters.pop()()
+    assert json.loads(lines[1])["count"] == 3

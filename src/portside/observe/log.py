@@ -39,6 +39,7 @@ class _Turned:
 
     count: int = 0
     peer: Address | None = None  # the last of them
+    is_timed: bool = False
 
 
 class Log:
@@ -147,18 +148,27 @@ class Log:
         if turned is not None:
             turned.count += 1
             turned.peer = event.peer
+            if not turned.is_timed:
+                self._sum_up_later(key, turned)
             return
-        self._turned[key] = _Turned()
+        self._turned[key] = turned = _Turned()
         self._tell_of_limit(key, event.peer, 1)
-        self._later(SUMMARY_S, lambda: self._sum_up(key))
+        self._sum_up_later(key, turned)
+
+    def _sum_up_later(self, key: tuple[str, events.Limit], turned: _Turned) -> None:
+        try:
+            self._later(SUMMARY_S, lambda: self._sum_up(key))
+            turned.is_timed = True
+        except RuntimeError:  # no thread to be had, which is when limits are hit: the next peer's turn tries again
+            turned.is_timed = False
 
     def _sum_up(self, key: tuple[str, events.Limit]) -> None:
         turned = self._turned.pop(key, None)
         if turned is None or turned.peer is None:
             return
-        self._turned[key] = _Turned()
+        self._turned[key] = next_turned = _Turned()
         self._tell_of_limit(key, turned.peer, turned.count)
-        self._later(SUMMARY_S, lambda: self._sum_up(key))
+        self._sum_up_later(key, next_turned)
 
     def _tell_of_limit(self, key: tuple[str, events.Limit], peer: Address, count: int) -> None:
         service, limit = key
