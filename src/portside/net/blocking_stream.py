@@ -118,8 +118,7 @@ class BlockingConnection(Stream):
         if self.at_end:
             return b""
         if self._pace_in is not None:
-            await self._keep_pace(self._pace_in)
-            limit = min(limit, max(1, int(self._pace_in.per_s)))
+            limit = await self._allowance(self._pace_in, limit)
         receive = self._receive_some if self._sealed is None else self._sealed.receive
         data = receive(limit, timeout_s)
         self.bytes_in += len(data)
@@ -185,8 +184,7 @@ class BlockingConnection(Stream):
         while view:
             size = min(len(view), TLS_PIECE_BYTES)
             if self._pace_out is not None:
-                await self._keep_pace(self._pace_out)
-                size = min(size, max(1, int(self._pace_out.per_s)))
+                size = await self._allowance(self._pace_out, size)
                 self._pace_out.take(size, self.network.now_s())
             if self._sealed is None:
                 self._transmit(view[:size], counted=True)

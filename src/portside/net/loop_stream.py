@@ -110,8 +110,7 @@ class LoopStream(ParkingStream):
             await self._end_turn()  # now, and not with bytes in hand: a cancellation would lose them
             self._check_open()
         if self._pace_in is not None:
-            await self._keep_pace(self._pace_in)
-            limit = min(limit, max(1, int(self._pace_in.per_s)))
+            limit = await self._allowance(self._pace_in, limit)
         if self._engine is None:
             data = await self._receive_some(limit, timeout_s)
         else:
@@ -151,8 +150,7 @@ class LoopStream(ParkingStream):
         while piece:
             size = len(piece)
             if self._pace_out is not None:
-                await self._keep_pace(self._pace_out)
-                size = min(size, max(1, int(self._pace_out.per_s)))
+                size = await self._allowance(self._pace_out, size)
                 self._pace_out.take(size, self.network.now_s())
             if self._engine is None:
                 await self._transmit(piece[:size], counted=True)

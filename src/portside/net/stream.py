@@ -31,6 +31,7 @@ State: TypeAlias = Literal["reading", "writing", "busy", "closing"]
 """What a connection waits for: bytes of its peer, room to send, its own handler, or its end."""
 
 PIECE_BYTES: Final = 131_072  # what iterating takes at most: one system call for a 100 KiB message, docs/behaviour.md
+PAUSE_S_MIN: Final = 0.001  # rounding must not make a pause of nothing, again and again
 PAUSE_S_MAX: Final = 1.0  # a paced connection looks this often whether it was ended meanwhile
 
 _serials = itertools.count(1)
@@ -318,11 +319,13 @@ class Stream(ABC):
         self._pace_in = TokenBucket(bytes_in_per_s, now_s) if bytes_in_per_s else None
         self._pace_out = TokenBucket(bytes_out_per_s, now_s) if bytes_out_per_s else None
 
-    async def _keep_pace(self, bucket: TokenBucket) -> None:
-        """Wait until the bucket is out of debt, or the connection has been ended."""
-        while (wait_s := bucket.wait_s(self.network.now_s())) > 0.0:
-            await self.network.sleep(min(wait_s, PAUSE_S_MAX))
+    async def _allowance(self, bucket: TokenBucket, wanted: int) -> int:
+        """Return how many of the wanted bytes may pass, at least one, as soon as some may."""
+        while not (allowed := bucket.allowance(wanted, self.network.now_s())):
+            wait_s = bucket.wait_s(wanted, self.network.now_s())
+            await self.network.sleep(min(max(wait_s, PAUSE_S_MIN), PAUSE_S_MAX))
             self._check_open()
+        return allowed
 
     def _check_open(self) -> None:
         if self._failure is not None:

@@ -148,8 +148,7 @@ class MemoryConnection(Stream):
         if self.at_end:
             return b""
         if self._pace_in is not None:
-            await self._keep_pace(self._pace_in)
-            limit = min(limit, max(1, int(self._pace_in.per_s)))
+            limit = await self._allowance(self._pace_in, limit)
         deadline = Deadline(self.network, timeout_s)
         if self._engine is None:
             data = await self._receive(limit, deadline)
@@ -197,8 +196,7 @@ class MemoryConnection(Stream):
         while view:
             size = min(len(view), TLS_PIECE_BYTES) if self._engine is not None else len(view)
             if self._pace_out is not None:
-                await self._keep_pace(self._pace_out)
-                size = min(size, max(1, int(self._pace_out.per_s)))
+                size = await self._allowance(self._pace_out, size)
                 self._pace_out.take(size, self.network.now_s())
             if self._engine is None:
                 await self._transmit(view[:size], counted=True)
