@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from portside.errors import ConnectionEnded, HandlerError, LocalError, PeerError, TlsFailed
+from portside.errors import ConnectionEnded, ForeignAwait, HandlerError, LocalError, PeerError, TlsFailed
 from portside.events import EndReason
 from portside.net.stream import Stream
 
@@ -27,6 +27,8 @@ def how_it_ended(connection: Stream, error: BaseException | None) -> tuple[EndRe
             return "peer", str(error)
         case TimeoutError():
             return "timeout", str(error) or None
+        case ForeignAwait():
+            return "handler", None  # its own record names the handler and says what to do; one does
         case HandlerError() | LocalError():
             return "handler", str(error)
     return "handler", f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
