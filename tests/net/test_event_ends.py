@@ -333,3 +333,22 @@ def test_a_handler_that_waits_hears_that_another_task_closes(run: Any, way: str,
         assert peer.served.state == "closing"
 
     run(main)
+
+
+def test_answers_of_tls_behind_a_peer_that_never_reads_are_bounded(run_on_lane: Any) -> None:
+    async def main(network: EventNetwork) -> None:
+        ours, theirs = socketpair()
+        connection = network.adopt(ours)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await connection.write(bytes(1 << 20))  # the kernel takes a part; the rest waits for room
+        for _ in range(100_000):
+            connection._send_nowait(bytes(64))  # as the engine answers one key update after the other
+            if connection._failure is not None:
+                break
+        with pytest.raises(ConnectionLost):
+            await connection.read()
+        await connection.close()
+        theirs.close()
+
+    run_on_lane(main)

@@ -18,7 +18,7 @@ from portside.contracts import Network
 from portside.errors import ConnectionLost
 from portside.net.files import FILE_PIECE_BYTES, Splice, descriptor_of, write_all
 from portside.net.lane import HANGUP, Lane
-from portside.net.loop_stream import TURN_BYTES, LoopStream
+from portside.net.loop_stream import TURN_BYTES, UNREAD_ANSWERS, UNSENT_BYTES_MAX, LoopStream
 from portside.net.parking import CLOSED, ENDING, LINGERING, wake_future
 from portside.net.sockets import SHUT_RDWR, SHUT_WR, Socket, reset_on_close, unacknowledged_bytes
 from portside.net.stream import PIECE_BYTES, Deadline
@@ -188,7 +188,9 @@ class EventConnection(LoopStream):
         return self._unsent is None
 
     def _send_nowait(self, data: bytes) -> None:
-        if self._unsent:
+        if self._unsent and len(self._unsent) + len(data) > UNSENT_BYTES_MAX:
+            self._fail(ConnectionLost(UNREAD_ANSWERS))
+        elif self._unsent:
             self._unsent = memoryview(bytes(self._unsent) + data)
         elif data:
             sent = 0

@@ -26,6 +26,8 @@ from portside.net.turns import READING, WRITING, Turns
 if TYPE_CHECKING:
     import ssl
 
+UNSENT_BYTES_MAX: Final = 1 << 20  # our own piece under way, and what TLS answers behind it to a peer that never reads
+UNREAD_ANSWERS: Final = "the peer asks for answers, key updates perhaps, and takes none"
 TURN_BYTES: Final = 1 << 20  # a connection that never has to wait lets the others have a turn after so many bytes
 TLS_PIECE_BYTES: Final = 1 << 18  # plain bytes sealed at a time; larger pieces win nothing more
 

@@ -13,7 +13,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from time import time
+from time import monotonic, time
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, Self, TypeAlias
 
@@ -53,6 +53,7 @@ class Stream(ABC):
         "_peer",
         "_process",
         "_serial",
+        "_since_s",
         "_started_s",
         "at_end",
         "bytes_in",
@@ -72,6 +73,7 @@ class Stream(ABC):
         self._process = os.getpid()
         self._serial = next(_serials)
         self._started_s = time()
+        self._since_s = monotonic()  # its age must not jump with the clock on the wall
         self._buffer: bytearray | None = None  # bytes read from the source and not yet asked for; made when needed
         self._failure: ConnectionLost | ConnectionClosed | None = None  # raised by every further call
         self._pace_in: TokenBucket | None = None
@@ -97,7 +99,7 @@ class Stream(ABC):
 
     @property
     def age_s(self) -> float:
-        return max(0.0, time() - self._started_s)
+        return monotonic() - self._since_s
 
     @property
     def local(self) -> Address:

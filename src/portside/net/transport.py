@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, ClassVar, Final, cast
 from portside.address import Address, from_sockaddr
 from portside.contracts import Network
 from portside.errors import ConnectionLost, HandlerError
-from portside.net.loop_stream import LoopStream
+from portside.net.loop_stream import UNREAD_ANSWERS, UNSENT_BYTES_MAX, LoopStream
 from portside.net.parking import CLOSED, ENDING, LINGERING, wake_future
 from portside.net.sockets import reset_on_close, unacknowledged_bytes
 from portside.net.stream import PIECE_BYTES, Deadline
@@ -240,7 +240,11 @@ class TransportConnection(LoopStream, asyncio.Protocol):
         return not self._stuck
 
     def _send_nowait(self, data: bytes) -> None:
-        if data and not self._transport.is_closing():
+        if not data or self._transport.is_closing():
+            return
+        if self._transport.get_write_buffer_size() + len(data) > UNSENT_BYTES_MAX:
+            self._fail(ConnectionLost(UNREAD_ANSWERS))
+        else:
             self._transport.write(data)
 
     async def write_eof(self) -> None:
