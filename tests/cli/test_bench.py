@@ -132,7 +132,7 @@ def put_to(generator: load.Generator, port: int, mode: str, **options: float) ->
 def test_an_echo_is_counted_and_nothing_fails(
     generator: load.Generator, mode: str, options: dict[str, float], serve: Callable[..., Server]
 ) -> None:
-    server = serve("serve", "echo", "--listen", "tcp://127.0.0.1:0")
+    server = serve("serve", "echo", "--listen", "tcp://127.0.0.1:0", "--limit-accept-rate", "1000000")
     told = put_to(generator, server.port, mode, **options)
     assert (told["errors"], told["first_error"]) == (0, "")
     assert told["requests_total"] >= told["requests"] > 0
@@ -143,7 +143,7 @@ def test_an_echo_is_counted_and_nothing_fails(
 
 
 def test_both_generators_answer_alike(generators: dict[str, load.Generator], serve: Callable[..., Server]) -> None:
-    server = serve("serve", "echo", "--listen", "tcp://127.0.0.1:0")
+    server = serve("serve", "echo", "--listen", "tcp://127.0.0.1:0", "--limit-accept-rate", "1000000")
     answers = [put_to(one, server.port, "short", connections=1, seconds=0.02) for one in generators.values()]
     assert len({tuple(answer) for answer in answers}) == 1
 
