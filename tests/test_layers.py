@@ -11,16 +11,19 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 ROOT = SOURCE / "portside"
 
-LEAVES = {"errors", "address", "events", "contracts"}
-ROOMS = {"wire", "net", "protocols", "sim", "observe", "serve", "testing", "cli"}
+LEAVES = {"errors", "units", "address", "events", "contracts"}
+ROOMS = {"wire", "storage", "accounts", "net", "protocols", "sim", "observe", "serve", "testing", "cli"}
 MAY_IMPORT = {
     "errors": set[str](),
+    "units": {"errors"},
     "address": {"errors"},
     "events": {"errors", "address"},
     "contracts": {"errors", "address", "events"},
     "wire": {"errors", "address"},
+    "storage": LEAVES,
+    "accounts": LEAVES,
     "net": LEAVES,
-    "protocols": LEAVES | {"wire"},
+    "protocols": LEAVES | {"wire", "storage", "accounts"},
     "sim": {"errors", "address", "events", "wire"},
     "observe": LEAVES | {"wire"},
     "serve": LEAVES | {"net"},

@@ -7,16 +7,19 @@ Every implementation passes one contract suite, ``portside.testing.contract``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, Self, TypeAlias, TypeVar
 
 from portside.address import Address, Endpoint, InternetAddress
+from portside.events import EndReason
 
 if TYPE_CHECKING:
     import ssl
+    from concurrent.futures import Executor
 
 READ_BYTES: Final = 65_536  # what read() takes at most unless told otherwise
 LINE_BYTES_MAX: Final = 65_536  # the default of --limit-line
@@ -34,6 +37,21 @@ class TlsState:
     alpn: str | None = None
     server_name: str | None = None
     peer_certificate: dict[str, Any] | None = None
+    resumed: bool = False  # a session of an earlier connection was resumed, RFC 8446 section 2.2
+
+
+class TlsIdentity(Protocol):
+    """What a service shows of itself in TLS, for batteries that begin TLS within a connection (AUTH TLS, STARTTLS)."""
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """The context for the next handshake. Ask again for each: certificates may have been read anew."""
+
+    def new_context(self) -> ssl.SSLContext:
+        """Return a context of the same certificates that is nobody else's.
+
+        Sessions made under one context resume under no other: whoever resumes here was here before.
+        """
 
 
 class Connection(Protocol):
@@ -70,6 +88,12 @@ class Connection(Protocol):
     @property
     def bytes_out(self) -> int:
         """Bytes the kernel accepted so far, before TLS."""
+
+    @property
+    def is_truncated(self) -> bool:
+        """Whether the peer's stream ended without TLS's own end (close_notify): then its end may be an attacker's, and
+        who needs to know that all of it came treats it as broken. RFC 8446 section 6.1.
+        """
 
     @property
     def network(self) -> Network:
@@ -125,12 +149,38 @@ class Connection(Protocol):
         """
 
     def start_tls(
-        self, context: ssl.SSLContext, *, server_side: bool = True, server_name: str | None = None
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool = True,
+        server_name: str | None = None,
+        resume: Connection | None = None,
     ) -> Awaitable[None]:
-        """Upgrade to TLS. Plain bytes already received behind the upgrade are an attack and raise TlsFailed."""
+        """Upgrade to TLS. Plain bytes already received behind the upgrade are an attack and raise TlsFailed.
+
+        A client may ask to ``resume`` the session of another of its connections, made under the same context;
+        ``tls.resumed`` says whether the server agreed.
+        """
+
+    def stop_tls(self) -> Awaitable[None]:
+        """Go back to plain bytes: say close_notify, and wait for the peer's. Raises: TlsFailed, EndOfStream."""
+
+    def accompany(self, companion: Connection, *, idle_s: float) -> AbstractContextManager[None]:
+        """Let a connection that the handler opened share the life of this one for the length of a ``with``.
+
+        This one counts as busy meanwhile. The companion is ended as ``idle`` when it has not moved a byte for
+        ``idle_s`` seconds, and whatever ends this connection from outside ends the companion too.
+        """
 
     def close(self) -> Awaitable[None]:
         """End the connection after the last byte written. More than once is harmless."""
+
+    def end(self, reason: EndReason, farewell: bytes = b"") -> None:
+        """End the connection from outside whoever uses it: their pending call, or the next, raises ConnectionEnded.
+
+        The ``farewell`` is sent if that needs no waiting. The first reason counts. Under an event loop it is called
+        in the loop's thread, elsewhere in any.
+        """
 
     def abort(self) -> None:
         """Reset the connection: what is unsent is thrown away."""
@@ -160,6 +210,8 @@ class PlainConnection(Protocol):
     @property
     def bytes_out(self) -> int: ...
     @property
+    def is_truncated(self) -> bool: ...
+    @property
     def network(self) -> PlainNetwork: ...
     def read(self, limit: int = READ_BYTES, timeout_s: float | None = None) -> bytes: ...
     def read_exactly(self, count: int, timeout_s: float | None = None) -> bytes: ...
@@ -172,9 +224,17 @@ class PlainConnection(Protocol):
     def send_file(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> int: ...
     def receive_file(self, file: BinaryIO, count: int | None = None) -> int: ...
     def start_tls(
-        self, context: ssl.SSLContext, *, server_side: bool = True, server_name: str | None = None
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool = True,
+        server_name: str | None = None,
+        resume: PlainConnection | None = None,
     ) -> None: ...
+    def stop_tls(self) -> None: ...
+    def accompany(self, companion: PlainConnection, *, idle_s: float) -> AbstractContextManager[None]: ...
     def close(self) -> None: ...
+    def end(self, reason: EndReason, farewell: bytes = b"") -> None: ...
     def abort(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -193,7 +253,7 @@ class Listener(Protocol):
         """Return the next connection. Raises: TimeoutError."""
 
     def close(self) -> Awaitable[None]:
-        """Stop listening. Connections already accepted go on."""
+        """Stop listening. Connections already accepted go on; a pending ``accept`` raises ConnectionClosed."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -251,11 +311,13 @@ class Network(Protocol):
         timeout_s: float | None = 10.0,
         tls: ssl.SSLContext | None = None,
         server_name: str | None = None,
+        local: InternetAddress | None = None,
     ) -> Awaitable[Connection]:
         """Connect to a tcp, tls or unix endpoint, trying every address of its host by RFC 8305.
 
-        ``tls`` replaces the verifying default context of ``tls://``. Raises: ConnectFailed, NameNotFound, TlsFailed,
-        TimeoutError.
+        ``tls`` replaces the verifying default context of ``tls://``. ``local`` is the address to connect from; its
+        port may be 0. Raises: ConnectFailed, NameNotFound, TlsFailed, TimeoutError; AddressInUse, NotPermitted and
+        AddressNotAvailable for ``local``.
         """
 
     def listen(self, endpoint: Endpoint | str) -> Awaitable[Listener]:
@@ -275,8 +337,52 @@ class Network(Protocol):
     def now_s(self) -> float:
         """Seconds on a clock that only goes forward; virtual in the simulation."""
 
-    def run_blocking(self, function: Callable[..., Result], *arguments: Any) -> Awaitable[Result]:
-        """Call a function that may block (disk, hash, name look-up) without holding up other connections."""
+    def run_blocking(
+        self, function: Callable[..., Result], *arguments: Any, pool: Executor | None = None
+    ) -> Awaitable[Result]:
+        """Call a function that may block (disk, hash, name look-up) without holding up other connections.
+
+        ``pool`` says in whose threads: what is slow and may be asked for by many (a password's hash) has a small one
+        of its own, under every model, so that neither memory nor the others' threads are used up.
+        """
+
+    def start(self, work: Coroutine[Any, Any, None]) -> Work:
+        """Begin something that goes on beside the handler: a task under a loop, a thread elsewhere.
+
+        Whoever starts it waits for it: it must not outlive the handler.
+        """
+
+
+class Work(Protocol):
+    """Something that goes on beside the handler that started it."""
+
+    @property
+    def done(self) -> bool: ...
+
+    def wait(self) -> Awaitable[None]:
+        """Return when it is over. Raises: what it raised."""
+
+
+class Counters(Protocol):
+    """Numbers that all processes of a service share, such as how often an address has failed to log in.
+
+    Every method is quick and may be called from any thread. Where there is no room left, those that would be
+    forgotten soonest go first.
+    """
+
+    def add(self, key: str, amount: int, *, lasts_s: float) -> int:
+        """Add to a number (from 0) and return what it is now; it is forgotten ``lasts_s`` seconds after this."""
+
+    def value(self, key: str) -> int:
+        """Return the number, 0 where there is none."""
+
+    def forget(self, key: str) -> None: ...
+
+    def hold(self, key: str, places: int) -> bool:
+        """Take one of so many places under the key; False if all are held. Those of a process that died are free."""
+
+    def let_go(self, key: str) -> None:
+        """Give back a place that this process holds."""
 
 
 class PlainNetwork(Protocol):
@@ -289,6 +395,7 @@ class PlainNetwork(Protocol):
         timeout_s: float | None = 10.0,
         tls: ssl.SSLContext | None = None,
         server_name: str | None = None,
+        local: InternetAddress | None = None,
     ) -> PlainConnection: ...
     def listen(self, endpoint: Endpoint | str) -> PlainListener: ...
     def open_datagrams(self, endpoint: Endpoint | str, *, connect: bool = False) -> PlainDatagrams: ...
@@ -296,7 +403,9 @@ class PlainNetwork(Protocol):
     def name_of(self, address: Address, timeout_s: float | None = 5.0) -> str | None: ...
     def sleep(self, seconds: float) -> None: ...
     def now_s(self) -> float: ...
-    def run_blocking(self, function: Callable[..., Result], *arguments: Any) -> Result: ...
+    def run_blocking(
+        self, function: Callable[..., Result], *arguments: Any, pool: Executor | None = None
+    ) -> Result: ...
 
 
 class PlainListener(Protocol):

@@ -75,10 +75,48 @@ class Spoke:
     size_bytes: int
 
 
-Event: TypeAlias = ConnectionOpened | ConnectionClosed | HandlerFailed | LimitHit | Spoke
+@dataclass(frozen=True, slots=True)
+class LoginTried:
+    """Somebody said who they are. ``refused`` is why they did not get in, None for those who did."""
+
+    service: str
+    connection: str
+    peer: Address
+    user: str
+    refused: str | None = None
+
+
+FileAct: TypeAlias = Literal["upload", "append", "download", "delete", "rename", "mkdir", "rmdir", "chmod", "utime"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileActed:
+    """Somebody did something to a file, or tried: ``failed`` is why it did not come about, None when it did.
+
+    ``path`` is from the service's root. ``target`` is a rename's new path. Size, time and digest are a transfer's own;
+    the digest is ``sha-256:`` and hexadecimal digits, where it is known.
+    """
+
+    service: str
+    connection: str
+    peer: Address
+    user: str
+    act: FileAct
+    path: str
+    target: str | None = None
+    size_bytes: int | None = None
+    duration_s: float | None = None
+    digest: str | None = None
+    failed: str | None = None
+
+
+Event: TypeAlias = ConnectionOpened | ConnectionClosed | HandlerFailed | LimitHit | Spoke | LoginTried | FileActed
 Listener: TypeAlias = Callable[[Event], None]
 
-EVENT_KINDS: Final[tuple[type[Event], ...]] = (ConnectionOpened, ConnectionClosed, HandlerFailed, LimitHit, Spoke)
+EVENT_KINDS: Final[tuple[type[Event], ...]] = (
+    *(ConnectionOpened, ConnectionClosed, HandlerFailed, LimitHit),
+    *(Spoke, LoginTried, FileActed),
+)
 
 # For each kind a tuple, replaced whole: whoever is iterating goes on over the old one, in any thread, without a lock.
 _listeners: dict[type[Event], tuple[Listener, ...]] = dict.fromkeys(EVENT_KINDS, ())
