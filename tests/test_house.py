@@ -22,7 +22,6 @@ LINES_MAX = 400
 LONGER = {  # with the reason why it is one thing
     "src/portside/contracts.py": "the common language of the rooms: each of its parts speaks of the others",
     "src/portside/net/sockets.py": "the only module that may import socket: everything the kernel is asked for",
-    "src/portside/serve/settings.py": "one table of settings, with the kinds of values it is made of",
     "src/portside/serve/ledger.py": "the layout of one piece of shared memory, and every way it is read and written",
     "src/portside/serve/supervisor.py": "one life: start, reload, crash and stop decide about the same few facts",
     "src/portside/serve/worker.py": "one process: what it is given, hears, watches, and how it leaves",

@@ -19,7 +19,8 @@ from portside.cli.rig.models import COLUMNS, Plan, measure, panels
 from portside.cli.rig.plot import draw, require_matplotlib
 from portside.cli.rig.servers import NotAvailable
 from portside.errors import UsageError
-from portside.serve.settings import MODELS, hint, parse_size
+from portside.serve.settings import MODELS, hint
+from portside.units import parse_size
 
 SIZE_BYTES_MAX: Final = 16 << 20
 GENERATORS: Final = ("auto", "c", "python")

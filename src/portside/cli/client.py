@@ -11,7 +11,7 @@ import click
 
 from portside.address import ANY_HOST, Endpoint, parse_endpoint
 from portside.errors import LocalError, NetworkError, UsageError
-from portside.serve.settings import parse_duration
+from portside.units import parse_duration
 
 if TYPE_CHECKING:
     import ssl
