@@ -1,0 +1,1 @@
+"""FTP: the words of its control connection, and what travels over its data connections."""
