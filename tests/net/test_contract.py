@@ -16,6 +16,7 @@ from portside.testing.contract import (
     ConnectionContract,
     EventPairs,
     EventWorld,
+    KernelNetworkContract,
     MemoryPairs,
     MemoryWorld,
     NetworkContract,
@@ -85,7 +86,13 @@ WORLDS: dict[str, Callable[[], World]] = {
 }
 
 
-class TestNetworks(NetworkContract):
-    @pytest.fixture(params=list(WORLDS))
+class TestKernelNetworks(KernelNetworkContract):
+    @pytest.fixture(params=[name for name in WORLDS if name != "memory"])
+    def world(self, request: pytest.FixtureRequest) -> World:
+        return WORLDS[request.param]()
+
+
+class TestMemoryNetwork(NetworkContract):
+    @pytest.fixture(params=["memory"])
     def world(self, request: pytest.FixtureRequest) -> World:
         return WORLDS[request.param]()

@@ -14,8 +14,9 @@ import uvloop
 
 from portside.address import Address, Endpoint, InternetAddress, UnixAddress, parse_endpoint
 from portside.errors import ConnectFailed, NameNotFound, OutOfDescriptors, UsageError
-from portside.net import dial, resolve, sockets
-from portside.net.dial import Race, connect_blocking, connect_event, targets_of
+from portside.net import dial, dial_event, resolve, sockets
+from portside.net.dial import Race, connect_blocking, targets_of
+from portside.net.dial_event import connect_event
 
 # ── what to try ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -268,8 +269,8 @@ def test_cancelling_after_the_winner_came_closes_it_too(
     async def work() -> None:
         before = open_descriptors()
         loop = asyncio.get_running_loop()
-        attempts = dial._Attempts(bound.endpoint, Race([bound.address], loop.time()))
-        racing = dial._EventDial(loop, attempts, None, float("inf"))
+        attempts = dial.Attempts(bound.endpoint, Race([bound.address], loop.time()))
+        racing = dial_event._EventDial(loop, attempts, None, float("inf"))
         dialing = asyncio.ensure_future(racing.run())
         racing._done.add_done_callback(lambda _: dialing.cancel())
         with pytest.raises(asyncio.CancelledError):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from portside.address import Address, Endpoint, InternetAddress, from_sockaddr, parse_endpoint
@@ -16,9 +17,11 @@ from portside.net.blocking_stream import BlockingConnection
 from portside.net.closing import ClosedAtBlockEnd
 from portside.net.sockets import Bound, accept_nowait, bind, remove_path
 from portside.net.stream import Deadline
+from portside.net.work import ThreadWork
 
 if TYPE_CHECKING:
     import ssl
+    from concurrent.futures import Executor
 
     from portside.net.datagrams import BlockingDatagrams
 
@@ -28,28 +31,48 @@ Result = TypeVar("Result")
 
 
 class BlockingListener(ClosedAtBlockEnd):
-    """Waits for connections on the sockets of one endpoint."""
+    """Waits for connections on the sockets of one endpoint.
 
-    __slots__ = ("_bounds", "_network", "_poll")
+    Closing it while another thread waits in ``accept`` leaves its descriptors to that thread: whoever polls one that
+    is closed meanwhile may be polling somebody else's that got the number.
+    """
+
+    __slots__ = ("_accepting", "_address", "_bounds", "_closed_fd", "_is_closed", "_lock", "_network", "_poll")
 
     def __init__(self, bounds: list[Bound], network: Network) -> None:
         self._bounds = bounds
         self._network = network
+        self._address = bounds[0].address
+        self._lock = threading.Lock()
+        self._accepting = 0  # threads that are in accept()
+        self._is_closed = False
+        self._closed_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poll = select.poll()
+        self._poll.register(self._closed_fd, select.POLLIN)
         for bound in bounds:
             self._poll.register(bound.socket, select.POLLIN)
 
     @property
     def address(self) -> Address:
-        return self._bounds[0].address
+        return self._address
 
     async def accept(self, timeout_s: float | None = None) -> BlockingConnection:
-        if not self._bounds:
-            raise ConnectionClosed("the listener is closed")
-        deadline = Deadline(self._network, timeout_s)
+        with self._lock:
+            self._check_open()
+            self._accepting += 1
+        try:
+            return self._accept(Deadline(self._network, timeout_s), timeout_s)
+        finally:
+            with self._lock:
+                self._accepting -= 1
+                if self._is_closed and not self._accepting:
+                    self._close_sockets()
+
+    def _accept(self, deadline: Deadline, timeout_s: float | None) -> BlockingConnection:
         while True:
             left_s = deadline.left_s()
             ready = {descriptor for descriptor, _ in self._poll.poll(None if left_s is None else left_s * 1_000)}
+            self._check_open()
             for bound in self._bounds:
                 if bound.socket.fileno() in ready and (accepted := accept_nowait(bound.socket)):
                     sock, peer = accepted
@@ -58,9 +81,24 @@ class BlockingListener(ClosedAtBlockEnd):
                 raise TimeoutError(f"nobody connected within {timeout_s:g} s")
 
     async def close(self) -> None:
-        bounds, self._bounds = self._bounds, []
-        for bound in bounds:
-            remove_path(bound)
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            for bound in self._bounds:
+                remove_path(bound)
+            if self._accepting:
+                os.eventfd_write(self._closed_fd, 1)
+            else:
+                self._close_sockets()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ConnectionClosed("the listener is closed")
+
+    def _close_sockets(self) -> None:
+        os.close(self._closed_fd)
+        for bound in self._bounds:
             bound.socket.close()
 
 
@@ -76,12 +114,13 @@ class BlockingNetwork:
         timeout_s: float | None = 10.0,
         tls: ssl.SSLContext | None = None,
         server_name: str | None = None,
+        local: InternetAddress | None = None,
     ) -> BlockingConnection:
         from portside.net.dial import connect_blocking
 
         endpoint = _parsed(endpoint)
         deadline = Deadline(self, timeout_s)
-        connection = BlockingConnection(connect_blocking(endpoint, timeout_s), network=self)
+        connection = BlockingConnection(connect_blocking(endpoint, timeout_s, local=local), network=self)
         if tls is not None or endpoint.scheme == "tls":
             from portside.net.tls import client_context
 
@@ -139,8 +178,13 @@ class BlockingNetwork:
     def now_s(self) -> float:
         return time.monotonic()
 
-    async def run_blocking(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        return function(*arguments)
+    async def run_blocking(
+        self, function: Callable[..., Result], *arguments: Any, pool: Executor | None = None
+    ) -> Result:
+        return function(*arguments) if pool is None else pool.submit(function, *arguments).result()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> ThreadWork:
+        return ThreadWork(work)
 
 
 def _parsed(endpoint: Endpoint | str) -> Endpoint:

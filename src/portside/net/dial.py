@@ -1,7 +1,7 @@
 """Connecting by RFC 8305, "Happy Eyeballs": every address of a name gets its chance, and a dead one costs 250 ms.
 
 ``Race`` decides when which address is tried and knows no socket and no clock; ``connect_blocking`` drives it with
-poll(2), ``connect_event`` with an event loop's writers. Both return a connected socket that does not block.
+poll(2), ``net.dial_event`` with an event loop's writers. Both return a connected socket that does not block.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from portside.address import Address, Endpoint, InternetAddress, UnixAddress
 from portside.errors import (
+    AddressInUse,
+    AddressNotAvailable,
     ConnectFailed,
     ConnectionLost,
     LocalError,
+    NotPermitted,
     OutOfDescriptors,
     PortsideError,
     UsageError,
@@ -27,7 +30,9 @@ from portside.errors import (
 from portside.net import resolve
 from portside.net.sockets import (
     Socket,
+    bind_client,
     connect_nowait,
+    family_of,
     local_address,
     open_stream,
     peer_address,
@@ -36,11 +41,10 @@ from portside.net.sockets import (
     translate,
 )
 
-if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future, TimerHandle
-
 ATTEMPT_DELAY_S: Final = 0.25  # Connection Attempt Delay, RFC 8305 section 8: recommended 250 ms
 RETRY_S: Final = 0.02  # a unix listener whose backlog is full says EAGAIN at once, and no poll tells when to come again
+
+TAKEN: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})  # of connect(2) from an address of ours
 
 # As a target the unspecified address means this machine: ":9000" is where a server said it listens.
 _THIS_MACHINE: Final = {"::": ("::1", "127.0.0.1"), "0.0.0.0": ("127.0.0.1",)}
@@ -127,27 +131,31 @@ def known_targets(endpoint: Endpoint) -> list[Address]:
     return []
 
 
-class _Attempts:
-    """The sockets of a race, whoever waits for them."""
+class Attempts:
+    """The sockets of a race, whoever waits for them. With ``local`` they come from that address of ours."""
 
-    __slots__ = ("_addresses", "_endpoint", "race")
+    __slots__ = ("_addresses", "_endpoint", "_local", "race")
 
-    def __init__(self, endpoint: Endpoint, race: Race) -> None:
-        self._endpoint, self.race = endpoint, race
+    def __init__(self, endpoint: Endpoint, race: Race, local: InternetAddress | None = None) -> None:
+        self._endpoint, self.race, self._local = endpoint, race, local
         self._addresses: dict[Socket, Address] = {}
 
     def begin(self, now_s: float) -> tuple[list[Socket], Socket | None]:
         """Start every attempt that is due. Returns those that now wait to become writable, and the winner if any.
 
-        Raises: OutOfDescriptors, which no other address could mend; ConnectFailed when nobody is left.
+        Raises: what is wrong with ``local``, and OutOfDescriptors, which no other address could mend; ConnectFailed
+        when nobody is left.
         """
         waiting: list[Socket] = []
         while (address := self.race.due(now_s)) is not None:
             sock = None
             try:
+                self._check_family(address)
                 sock = open_stream(address)
                 self._addresses[sock] = address
                 prepare_stream(sock, self._endpoint.options)
+                if self._local is not None:
+                    bind_client(sock, self._local)
                 if connect_nowait(sock, address):
                     return waiting, self._win(sock)
                 waiting.append(sock)
@@ -156,11 +164,18 @@ class _Attempts:
                 self.race.postponed(address, now_s + RETRY_S)
             except (OSError, LocalError) as error:
                 self._drop(sock)
-                if isinstance(error, OutOfDescriptors):
+                if isinstance(error, OutOfDescriptors | AddressInUse | NotPermitted | AddressNotAvailable):
                     raise
+                if self._local is not None and isinstance(error, OSError) and error.errno in TAKEN:
+                    # A pair of addresses makes one connection, and the one before it is not forgotten yet.
+                    raise AddressInUse(f"tcp://{self._local} (for a connection with {address})") from error
                 self.race.failed(address, answer_of(error), now_s)
         self._check()
         return waiting, None
+
+    def _check_family(self, address: Address) -> None:
+        if self._local is not None and family_of(address) != family_of(self._local):
+            raise LocalError(f"not of the same family as {self._local.host}")
 
     def settle(self, sock: Socket, now_s: float) -> Socket | None:
         """Return the socket if its attempt succeeded; otherwise it is closed. Raises: ConnectFailed as ``begin``."""
@@ -231,17 +246,20 @@ def connect_blocking(
     *,
     addresses: Sequence[Address] | None = None,
     delay_s: float = ATTEMPT_DELAY_S,
+    local: InternetAddress | None = None,
 ) -> Socket:
     """Return a connected socket that does not block, or wait no longer than ``timeout_s`` in all, look-up included.
 
-    ``addresses`` are tried in the place of those that the endpoint's name has. Without a timeout the kernel's own
-    patience counts, about two minutes per address.
-    Raises: TimeoutError; NameNotFound; ConnectFailed with every attempt; OutOfDescriptors; UsageError.
+    ``addresses`` are tried in the place of those that the endpoint's name has. ``local`` is the address to come from,
+    and only addresses of its family are tried. Without a timeout the kernel's own patience counts, about two minutes
+    per address.
+    Raises: TimeoutError; NameNotFound; ConnectFailed with every attempt; OutOfDescriptors; UsageError; AddressInUse,
+            NotPermitted and AddressNotAvailable for ``local``.
     """
     deadline_s = math.inf if timeout_s is None else monotonic() + timeout_s
     if addresses is None:
         addresses = _targets_within(endpoint, timeout_s)
-    attempts = _Attempts(endpoint, Race(addresses, monotonic(), delay_s))
+    attempts = Attempts(endpoint, Race(addresses, monotonic(), delay_s), local)
     writable, by_descriptor = select.poll(), {}
     try:
         while True:
@@ -287,109 +305,3 @@ def _targets_within(endpoint: Endpoint, timeout_s: float | None) -> Sequence[Add
     if isinstance(found[0], PortsideError):
         raise found[0]
     return found[0]
-
-
-# ── with an event loop ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def connect_event(
-    loop: AbstractEventLoop,
-    endpoint: Endpoint,
-    timeout_s: float | None = None,
-    *,
-    addresses: Sequence[Address] | None = None,
-    delay_s: float = ATTEMPT_DELAY_S,
-) -> Socket:
-    """Return a connected socket that does not block, as ``connect_blocking`` does, without blocking the loop.
-
-    It works on any loop with ``add_writer``, also for abstract unix sockets, which uvloop's own connect cannot reach.
-    Cancelling it closes every attempt.
-    """
-    deadline_s = math.inf if timeout_s is None else loop.time() + timeout_s
-    if addresses is None:
-        addresses = known_targets(endpoint) or await _look_up(loop, endpoint, timeout_s)
-    attempts = _Attempts(endpoint, Race(addresses, loop.time(), delay_s))
-    return await _EventDial(loop, attempts, timeout_s, deadline_s).run()
-
-
-async def _look_up(loop: AbstractEventLoop, endpoint: Endpoint, timeout_s: float | None) -> Sequence[Address]:
-    from asyncio import wait
-
-    looking = loop.run_in_executor(None, targets_of, endpoint)
-    try:
-        await wait((looking,), timeout=timeout_s)
-        if not looking.done():
-            raise too_late(endpoint, timeout_s, ((endpoint.host, "the name servers have not answered"),))
-        return looking.result()
-    finally:
-        looking.cancel()
-
-
-class _EventDial:
-    """One race on a loop: a writer per attempt, and one timer for the next attempt or the end of the time."""
-
-    __slots__ = ("_attempts", "_deadline_s", "_done", "_loop", "_timeout_s", "_timer", "_writers")
-
-    def __init__(
-        self, loop: AbstractEventLoop, attempts: _Attempts, timeout_s: float | None, deadline_s: float
-    ) -> None:
-        self._loop, self._attempts = loop, attempts
-        self._timeout_s, self._deadline_s = timeout_s, deadline_s
-        self._done: Future[Socket] = loop.create_future()
-        self._timer: TimerHandle | None = None
-        self._writers: set[Socket] = set()
-
-    async def run(self) -> Socket:
-        try:
-            self._step()
-            return await self._done
-        except BaseException:
-            # Cancelled between the winner's arrival and our turn: nobody would ever close it.
-            if self._done.done() and not self._done.cancelled() and self._done.exception() is None:
-                self._done.result().close()
-            raise
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
-            for sock in self._writers:
-                self._loop.remove_writer(sock)
-            self._attempts.close()
-
-    def _step(self) -> None:
-        """Start what is due, and come back when the next is."""
-        if self._done.done():
-            return
-        now_s = self._loop.time()
-        try:
-            if now_s >= self._deadline_s:
-                raise self._attempts.out_of_time(self._timeout_s)
-            waiting, winner = self._attempts.begin(now_s)
-        except (PortsideError, TimeoutError) as error:
-            self._done.set_exception(error)
-            return
-        if winner is not None:
-            self._done.set_result(winner)
-            return
-        for sock in waiting:
-            self._loop.add_writer(sock, self._on_writable, sock)
-            self._writers.add(sock)
-        next_s = self._attempts.race.next_s
-        until_s = min(self._deadline_s, math.inf if next_s is None else next_s)
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None if until_s == math.inf else self._loop.call_at(until_s, self._step)
-
-    def _on_writable(self, sock: Socket) -> None:
-        self._writers.discard(sock)
-        self._loop.remove_writer(sock)
-        if self._done.done():
-            return
-        try:
-            winner = self._attempts.settle(sock, self._loop.time())
-        except PortsideError as error:
-            self._done.set_exception(error)
-            return
-        if winner is not None:
-            self._done.set_result(winner)
-        else:
-            self._step()

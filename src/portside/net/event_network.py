@@ -49,12 +49,13 @@ class EventNetwork(LoopNetwork):
         timeout_s: float | None = 10.0,
         tls: ssl.SSLContext | None = None,
         server_name: str | None = None,
+        local: InternetAddress | None = None,
     ) -> EventConnection:
-        from portside.net.dial import connect_event
+        from portside.net.dial_event import connect_event
 
         endpoint = parsed(endpoint)
         deadline = Deadline(self, timeout_s)
-        connection = self.adopt(await connect_event(self.loop, endpoint, timeout_s))
+        connection = self.adopt(await connect_event(self.loop, endpoint, timeout_s, local=local))
         await secure(connection, endpoint, tls, server_name, deadline)
         return connection
 
@@ -99,16 +100,17 @@ class EventNetwork(LoopNetwork):
 class EventListener(ClosedAtBlockEnd):
     """``contracts.Listener`` under an event loop."""
 
-    __slots__ = ("_bounds", "_network", "_waiter")
+    __slots__ = ("_address", "_bounds", "_network", "_waiter")
 
     def __init__(self, bounds: list[Bound], network: EventNetwork) -> None:
         self._bounds = bounds
+        self._address = bounds[0].address
         self._network = network
         self._waiter: asyncio.Future[None] | None = None
 
     @property
     def address(self) -> Address:
-        return self._bounds[0].address
+        return self._address
 
     async def accept(self, timeout_s: float | None = None) -> EventConnection:
         async with asyncio.timeout(timeout_s):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -12,9 +12,11 @@ from portside.address import Endpoint, parse_endpoint
 from portside.errors import UsageError
 from portside.net.loop_stream import LoopStream
 from portside.net.stream import Deadline
+from portside.net.work import TaskWork
 
 if TYPE_CHECKING:
     import ssl
+    from concurrent.futures import Executor
 
 Result = TypeVar("Result")
 
@@ -24,6 +26,7 @@ class LoopNetwork(ABC):
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.loop = asyncio.get_running_loop() if loop is None else loop
+        self._at_work: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -31,8 +34,16 @@ class LoopNetwork(ABC):
     def now_s(self) -> float:
         return self.loop.time()
 
-    async def run_blocking(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        return await self.loop.run_in_executor(None, function, *arguments)
+    async def run_blocking(
+        self, function: Callable[..., Result], *arguments: Any, pool: Executor | None = None
+    ) -> Result:
+        return await self.loop.run_in_executor(pool, function, *arguments)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> TaskWork:
+        task = self.loop.create_task(work)
+        self._at_work.add(task)
+        task.add_done_callback(self._at_work.discard)
+        return TaskWork(task)
 
     @abstractmethod
     def close(self) -> None:

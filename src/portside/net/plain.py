@@ -29,6 +29,7 @@ from portside.net.drive import drive
 
 if TYPE_CHECKING:
     import ssl
+    from concurrent.futures import Executor
 
 T = TypeVar("T")
 
@@ -180,8 +181,9 @@ class PlainWorld:
         timeout_s: float | None = 10.0,
         tls: ssl.SSLContext | None = None,
         server_name: str | None = None,
+        local: InternetAddress | None = None,
     ) -> PlainStream:
-        connecting = self._network.connect(endpoint, timeout_s=timeout_s, tls=tls, server_name=server_name)
+        connecting = self._network.connect(endpoint, timeout_s=timeout_s, tls=tls, server_name=server_name, local=local)
         return PlainStream(finish(connecting))
 
     def listen(self, endpoint: Endpoint | str) -> PlainWaiter:
@@ -202,8 +204,8 @@ class PlainWorld:
     def now_s(self) -> float:
         return self._network.now_s()
 
-    def run_blocking(self, function: Callable[..., T], *arguments: Any) -> T:
-        return finish(self._network.run_blocking(function, *arguments))
+    def run_blocking(self, function: Callable[..., T], *arguments: Any, pool: Executor | None = None) -> T:
+        return finish(self._network.run_blocking(function, *arguments, pool=pool))
 
 
 class PlainWaiter(_ClosedAtBlockEnd):

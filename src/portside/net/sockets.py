@@ -124,6 +124,7 @@ __all__ = [
     "Socket",
     "accept_nowait",
     "bind",
+    "bind_client",
     "connect_nowait",
     "family_of",
     "gaierror",
@@ -280,6 +281,19 @@ def open_netlink(protocol: int) -> Socket:
     except OSError as error:
         raise translate(error, "netlink") from error
     return sock
+
+
+def bind_client(sock: Socket, address: InternetAddress) -> None:
+    """Have the socket connect from an address of ours, whose port may be 0.
+
+    With SO_REUSEADDR, so that a port that many connections come from one after the other (FTP's data port, 20) is free
+    again although the earlier ones are in TIME-WAIT. Raises: AddressInUse, AddressNotAvailable, NotPermitted.
+    """
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(sockaddr_of(address, sock.family))
+    except OSError as error:
+        raise _why_not_bound(error, Endpoint("tcp", host=address.host), address) from error  # no search for its holder
 
 
 def connect_nowait(sock: Socket, address: Address) -> bool:

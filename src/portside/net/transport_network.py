@@ -11,15 +11,16 @@ import contextlib
 import errno
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from portside.address import Address, Endpoint, InternetAddress, UnixAddress, from_sockaddr
 from portside.contracts import Network
-from portside.errors import ConnectFailed, NameNotFound, UsageError
+from portside.errors import AddressInUse, AddressNotAvailable, ConnectFailed, NameNotFound, NotPermitted, UsageError
 from portside.net.dial import Race, answer_of, known_targets, too_late
+from portside.net.failures import translate
 from portside.net.loop_network import LoopNetwork, parsed, parsed_to_listen, secure
 from portside.net.resolve import NO_ADDRESS, NO_HOST_NAME, order, why_not_found
-from portside.net.sockets import NI_NAMEREQD, SOCK_STREAM, Socket, gaierror, prepare_stream
+from portside.net.sockets import NI_NAMEREQD, SOCK_STREAM, Socket, family_of, gaierror, prepare_stream
 from portside.net.stream import Deadline
 from portside.net.transport import TransportConnection
 from portside.net.transport_listener import TransportListener
@@ -31,8 +32,14 @@ if TYPE_CHECKING:
     from portside.net.transport_datagrams import TransportDatagrams
 
 
+OF_LOCAL: Final = (AddressInUse, AddressNotAvailable, NotPermitted)
+
+
 class TransportNetwork(LoopNetwork):
-    """The network of any event loop. ``adopt`` and options beyond no delay need one that has sockets."""
+    """The network of any event loop. ``adopt`` and options beyond no delay need one that has sockets.
+
+    A ``local`` port of ``connect`` is the loop's to bind: asyncio's do so without SO_REUSEADDR.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         super().__init__(loop)
@@ -57,6 +64,7 @@ class TransportNetwork(LoopNetwork):
         timeout_s: float | None = 10.0,
         tls: ssl.SSLContext | None = None,
         server_name: str | None = None,
+        local: InternetAddress | None = None,
     ) -> TransportConnection:
         endpoint = parsed(endpoint)
         deadline = Deadline(self, timeout_s)
@@ -68,12 +76,19 @@ class TransportNetwork(LoopNetwork):
             except TimeoutError:
                 silent = (endpoint.host, "the name servers have not answered")
                 raise too_late(endpoint, timeout_s, (silent,)) from None
-        connection = await self._first_of(targets, endpoint, deadline, timeout_s)
+        if local is not None:
+            targets = _of_family(targets, endpoint, local)
+        connection = await self._first_of(targets, endpoint, deadline, timeout_s, local)
         await secure(connection, endpoint, tls, server_name, deadline)
         return connection
 
     async def _first_of(
-        self, targets: Sequence[Address], endpoint: Endpoint, deadline: Deadline, timeout_s: float | None
+        self,
+        targets: Sequence[Address],
+        endpoint: Endpoint,
+        deadline: Deadline,
+        timeout_s: float | None,
+        local: InternetAddress | None,
     ) -> TransportConnection:
         """Return the first connection that stands of those tried by RFC 8305; the others are given up."""
         race = Race(targets, self.now_s())
@@ -81,7 +96,7 @@ class TransportNetwork(LoopNetwork):
         try:
             while True:
                 while (address := race.due(self.now_s())) is not None:
-                    attempts[self.loop.create_task(self._attempt(address, endpoint))] = address
+                    attempts[self.loop.create_task(self._attempt(address, endpoint, local))] = address
                 if race.lost:
                     raise ConnectFailed(str(endpoint), race.attempts)
                 left_s, next_s = deadline.left_s(), race.next_s
@@ -107,12 +122,25 @@ class TransportNetwork(LoopNetwork):
                 attempt.cancel()
                 attempt.add_done_callback(_give_up)
 
-    async def _attempt(self, address: Address, endpoint: Endpoint) -> TransportConnection:
+    async def _attempt(
+        self, address: Address, endpoint: Endpoint, local: InternetAddress | None
+    ) -> TransportConnection:
         if isinstance(address, UnixAddress):
             path = "\0" + address.path[1:] if address.is_abstract else address.path
             _, connection = await self.loop.create_unix_connection(self.new_connection, path)
             return connection
-        transport, connection = await self.loop.create_connection(self.new_connection, address.host, address.port)
+        try:
+            transport, connection = await self.loop.create_connection(
+                self.new_connection,
+                address.host,
+                address.port,
+                local_addr=None if local is None else (local.host, local.port),
+            )
+        except OSError as error:
+            # The loop does not say whether it was bind(2) or connect(2) that failed; these are about our own address.
+            if local is not None and isinstance(why := translate(error, f"tcp://{local}"), OF_LOCAL):
+                raise why from error
+            raise
         if connection.local == connection.peer:
             # A free port of this machine's own range can be connected to itself: RFC 9293 figure 7, by accident.
             connection.abort()
@@ -168,6 +196,15 @@ class TransportNetwork(LoopNetwork):
 
     def close(self) -> None:
         self.turns.close()
+
+
+def _of_family(targets: Sequence[Address], endpoint: Endpoint, local: InternetAddress) -> Sequence[Address]:
+    """Return the targets that can be reached from the local address. Raises: ConnectFailed when none can."""
+    reachable = [address for address in targets if family_of(address) == family_of(local)]
+    if not reachable:
+        attempts = tuple((str(address), f"not of the same family as {local.host}") for address in targets)
+        raise ConnectFailed(str(endpoint), attempts)
+    return reachable
 
 
 def _give_up(attempt: asyncio.Task[TransportConnection]) -> None:

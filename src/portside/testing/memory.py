@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from portside.address import Address, Endpoint, InternetAddress, UnixAddress, parse_endpoint
-from portside.contracts import Network
+from portside.contracts import Network, Work
 from portside.errors import AddressInUse, ConnectFailed, ConnectionClosed, NameNotFound, UsageError
 from portside.net.closing import ClosedAtBlockEnd
-from portside.net.drive import DONE
+from portside.net.drive import DONE, drive
 from portside.net.stream import Deadline
+from portside.net.work import TaskWork
 from portside.testing.pipes import (
     CAPACITY_BYTES,
     CLIENT,
@@ -28,6 +29,7 @@ from portside.testing.pipes import (
 
 if TYPE_CHECKING:
     import ssl
+    from concurrent.futures import Executor
 
 __all__ = [
     "CAPACITY_BYTES",
@@ -161,6 +163,25 @@ class MemoryDatagrams(ClosedAtBlockEnd):
         self._arrival.wake()
 
 
+class DoneWork:
+    """Work that was done to its end when it began, because no loop runs that could go on with it."""
+
+    __slots__ = ("_error",)
+
+    done = True
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._error: Exception | None = None
+        try:
+            drive(coroutine, handler=getattr(coroutine, "__qualname__", "work"), model="memory")
+        except Exception as error:
+            self._error = error
+
+    async def wait(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
 class MemoryNetwork:
     """A world of one machine: whoever listens can be connected to, under the names in ``names``.
 
@@ -171,6 +192,7 @@ class MemoryNetwork:
         self.names = {} if names is None else names
         self.listeners: dict[Address, MemoryListener] = {}
         self.mailboxes: dict[InternetAddress, MemoryDatagrams] = {}
+        self._at_work: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
         self._slept_s = 0.0
         self._ports = iter(range(49_152, 65_536))  # the dynamic ports, RFC 6335 section 6
 
@@ -181,13 +203,14 @@ class MemoryNetwork:
         timeout_s: float | None = 10.0,
         tls: ssl.SSLContext | None = None,
         server_name: str | None = None,
+        local: InternetAddress | None = None,
     ) -> MemoryConnection:
         endpoint = parse_endpoint(endpoint) if isinstance(endpoint, str) else endpoint
+        client = self._client_address(local)
         attempts = []
         for address in await self._addresses_of(endpoint):
             listener = self.listeners.get(address) or self._listener_of_all(address)
             if listener is not None:
-                client = InternetAddress(CLIENT.host, next(self._ports))
                 server_end, client_end = pair(network=self, server=address, client=client)
                 listener.offer(server_end)
                 if tls is not None:
@@ -195,6 +218,13 @@ class MemoryNetwork:
                 return client_end
             attempts.append((str(address), "connection refused"))
         raise ConnectFailed(str(endpoint), tuple(attempts))
+
+    def _client_address(self, local: InternetAddress | None) -> InternetAddress:
+        if local is None:
+            return InternetAddress(CLIENT.host, next(self._ports))
+        if local in self.listeners:
+            raise AddressInUse(f"tcp://{local}")
+        return InternetAddress(local.host, local.port or next(self._ports))
 
     async def _addresses_of(self, endpoint: Endpoint) -> list[Address]:
         if endpoint.scheme == "unix":
@@ -256,5 +286,18 @@ class MemoryNetwork:
         except RuntimeError:
             return self._slept_s
 
-    async def run_blocking(self, function: Callable[..., Result], *arguments: Any) -> Result:
+    async def run_blocking(
+        self, function: Callable[..., Result], *arguments: Any, pool: Executor | None = None
+    ) -> Result:
         return function(*arguments)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> Work:
+        """Without a loop the work is done at once, all of it; one that would have to wait fails with Stalled."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return DoneWork(work)
+        task = loop.create_task(work)
+        self._at_work.add(task)
+        task.add_done_callback(self._at_work.discard)
+        return TaskWork(task)

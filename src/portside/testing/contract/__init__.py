@@ -13,6 +13,7 @@ from portside.testing.contract.identity import IdentityContract, UpgradeContract
 from portside.testing.contract.networks import (
     BlockingWorld,
     EventWorld,
+    KernelNetworkContract,
     MemoryWorld,
     NetworkContract,
     TransportWorld,
@@ -39,6 +40,7 @@ __all__ = [
     "ConnectionContract",
     "EventPairs",
     "EventWorld",
+    "KernelNetworkContract",
     "MemoryPairs",
     "MemoryWorld",
     "NetworkContract",

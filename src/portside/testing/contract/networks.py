@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,6 +16,7 @@ from portside.address import InternetAddress, UnixAddress
 from portside.contracts import Network
 from portside.errors import (
     AddressInUse,
+    AddressNotAvailable,
     ConnectFailed,
     ConnectionClosed,
     UsageError,
@@ -30,6 +33,9 @@ Story: TypeAlias = Callable[[Network], Coroutine[Any, Any, None]]
 
 class World(ABC):
     """Runs a story on one kind of network."""
+
+    keeps_pools = True  # what may block runs where it is told to
+    reuses_ports = True  # a local port is free again while connections from it are in TIME-WAIT
 
     @abstractmethod
     def run(self, story: Story) -> None: ...
@@ -64,6 +70,8 @@ class EventWorld(LoopWorld):
 
 
 class TransportWorld(LoopWorld):
+    reuses_ports = False
+
     def _network(self) -> Any:
         from portside.net.transport_network import TransportNetwork
 
@@ -71,6 +79,8 @@ class TransportWorld(LoopWorld):
 
 
 class MemoryWorld(World):
+    keeps_pools = False
+
     def run(self, story: Story) -> None:
         async def whole() -> None:
             async with asyncio.timeout(PATIENCE_S):
@@ -219,3 +229,132 @@ class NetworkContract:
                 await network.run_blocking(divmod, 1, 0)
 
         world.run(story)
+
+    def test_blocking_calls_run_in_the_pool_that_is_given(self, world: World) -> None:
+        async def story(network: Network) -> None:
+            with ThreadPoolExecutor(1, thread_name_prefix="pool-of-one") as pool:
+                names = [await network.run_blocking(current_thread_name, pool=pool) for _ in range(3)]
+                with pytest.raises(ZeroDivisionError):
+                    await network.run_blocking(divmod, 1, 0, pool=pool)
+            assert world.keeps_pools is all(name.startswith("pool-of-one") for name in names)
+
+        world.run(story)
+
+    def test_work_goes_on_beside_who_started_it(self, world: World) -> None:
+        async def story(network: Network) -> None:
+            async with await network.listen("tcp://127.0.0.1:0") as listener:
+
+                async def answer() -> None:
+                    async with await listener.accept(timeout_s=5) as server:
+                        await server.write(b"I heard ", await server.read())
+
+                work = network.start(answer())
+                async with await network.connect(f"tcp://{listener.address}") as client:
+                    assert not work.done
+                    await client.write(b"you")
+                    assert await client.read_exactly(11) == b"I heard you"
+                await work.wait()
+                assert work.done
+                await work.wait()
+
+        world.run(story)
+
+    def test_what_work_raises_is_told_to_who_waits_for_it(self, world: World) -> None:
+        async def fail() -> None:
+            await network_of_work[0].sleep(0)
+            raise KeyError("a bug")
+
+        network_of_work: list[Network] = []
+
+        async def story(network: Network) -> None:
+            network_of_work.append(network)
+            work = network.start(fail())
+            with pytest.raises(KeyError):
+                await work.wait()
+            with pytest.raises(KeyError):
+                await work.wait()
+
+        world.run(story)
+
+    def test_closing_a_listener_ends_the_waiting_for_somebody(self, world: World) -> None:
+        async def story(network: Network) -> None:
+            listener = await network.listen("tcp://127.0.0.1:0")
+            address = listener.address
+            waits = threading.Event()
+
+            async def accept() -> None:
+                waits.set()
+                with pytest.raises(ConnectionClosed):
+                    await listener.accept()
+
+            work = network.start(accept())
+            while not waits.is_set():
+                await network.sleep(0.001)
+            await listener.close()
+            await work.wait()
+            with pytest.raises(ConnectFailed):
+                await network.connect(f"tcp://{address}")
+
+        world.run(story)
+
+    def test_a_connection_may_come_from_a_chosen_address(self, world: World) -> None:
+        async def story(network: Network) -> None:
+            async with await network.listen("tcp://127.0.0.1:0") as listener:
+                chosen = InternetAddress("127.0.0.1", 0)
+                async with (
+                    await network.connect(f"tcp://{listener.address}", local=chosen) as client,
+                    await listener.accept() as server,
+                ):
+                    assert isinstance(client.local, InternetAddress)
+                    assert client.local.host == "127.0.0.1"
+                    assert client.local.port
+                    assert server.peer == client.local
+
+        world.run(story)
+
+    def test_an_address_of_somebody_else_is_no_address_to_come_from(self, world: World) -> None:
+        async def story(network: Network) -> None:
+            async with await network.listen("tcp://127.0.0.1:0") as listener:
+                assert isinstance(listener.address, InternetAddress)
+                with pytest.raises(AddressInUse):
+                    await network.connect(f"tcp://{listener.address}", local=listener.address)
+
+        world.run(story)
+
+
+class KernelNetworkContract(NetworkContract):
+    """What only a network of the kernel's sockets can promise."""
+
+    def test_a_chosen_port_is_free_again_at_once(self, world: World) -> None:
+        async def story(network: Network) -> None:
+            chosen = InternetAddress("127.0.0.1", 0)
+            for _ in range(3):
+                async with (
+                    await network.listen("tcp://127.0.0.1:0") as listener,
+                    await network.connect(f"tcp://{listener.address}", local=chosen) as client,
+                    await listener.accept() as server,
+                ):
+                    # Whoever closes first keeps the pair of addresses in TIME-WAIT: here that is our client.
+                    assert isinstance(client.local, InternetAddress)
+                    chosen = client.local
+                    await client.write_eof()
+                    assert await server.read() == b""
+            assert chosen.port
+
+        if not world.reuses_ports:
+            pytest.skip("the loop binds without SO_REUSEADDR")
+        world.run(story)
+
+    def test_an_address_this_machine_does_not_have(self, world: World) -> None:
+        async def story(network: Network) -> None:
+            async with await network.listen("tcp://127.0.0.1:0") as listener:
+                with pytest.raises(AddressNotAvailable):
+                    await network.connect(f"tcp://{listener.address}", local=InternetAddress("192.0.2.1", 0))
+                with pytest.raises(ConnectFailed, match="family"):
+                    await network.connect(f"tcp://{listener.address}", local=InternetAddress("::1", 0))
+
+        world.run(story)
+
+
+def current_thread_name() -> str:
+    return threading.current_thread().name
