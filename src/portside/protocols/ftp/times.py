@@ -15,9 +15,11 @@ from portside.errors import MalformedMessage
 NS_PER_S: Final = 1_000_000_000
 DAY_S: Final = 86_400
 
-_EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
-FIRST_DAY: Final = date.min.toordinal() - _EPOCH_ORDINAL  # days before 1970-01-01, of year 1
-LAST_DAY: Final = date.max.toordinal() - _EPOCH_ORDINAL  # of year 9999: four digits have no room for more
+MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
+FIRST_DAY: Final = date.min.toordinal() - EPOCH_ORDINAL  # days before 1970-01-01, of year 1
+LAST_DAY: Final = date.max.toordinal() - EPOCH_ORDINAL  # of year 9999: four digits have no room for more
 _NS_MIN: Final = FIRST_DAY * DAY_S * NS_PER_S
 _NS_MAX: Final = (LAST_DAY + 1) * DAY_S * NS_PER_S - 1
 
@@ -43,7 +45,7 @@ def parse_time(text: str) -> int:
         moment = datetime(year, month, day, hour, minute, 59 if second == 60 else second)
     except ValueError as error:
         raise MalformedMessage(f"there is no such time as {text[:40]}: {error}") from error
-    days = moment.toordinal() - _EPOCH_ORDINAL
+    days = moment.toordinal() - EPOCH_ORDINAL
     seconds = days * DAY_S + hour * 3_600 + minute * 60 + moment.second
     return seconds * NS_PER_S + int(f"{match[7] or '':0<9.9}")
 
@@ -64,5 +66,5 @@ def build_time(time_ns: int, *, fraction: bool = False) -> str:
 @lru_cache(maxsize=4_096)
 def day_text(day: int) -> str:
     """Return YYYYMMDD of a day, counted from 1970-01-01; of the nearest one that can be written."""
-    moment = date.fromordinal(min(max(day, FIRST_DAY), LAST_DAY) + _EPOCH_ORDINAL)
+    moment = date.fromordinal(min(max(day, FIRST_DAY), LAST_DAY) + EPOCH_ORDINAL)
     return f"{moment.year:04}{moment.month:02}{moment.day:02}"
