@@ -9,9 +9,11 @@ import random
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import checkout  # noqa: F401 - lets the imports below find the package
 import report
@@ -155,13 +157,20 @@ def run_slice(case: Case, server: Server, load: Load) -> Slice:
     return load.run(server, case.mode, connections=case.connections, size=case.size, **case.options)
 
 
+class Starts(Protocol):
+    """Starts a server by its name, and stops it afterwards; it may raise NotAvailable."""
+
+    def started(self, name: str) -> contextlib.AbstractContextManager[Server]:
+        """Return the server while it runs."""
+
+
 def start_all(
-    names: list[str], starter: Starter, stack: contextlib.ExitStack
+    names: Iterable[str], starter: Starts, stack: contextlib.ExitStack
 ) -> tuple[dict[str, Server], dict[str, str]]:
     """Return the servers that run until the stack is closed, and the reasons why others do not."""
     servers: dict[str, Server] = {}
     skipped: dict[str, str] = {}
-    for name in dict.fromkeys([REFERENCE, *names]):
+    for name in dict.fromkeys(names):
         try:
             servers[name] = stack.enter_context(starter.started(name))
         except NotAvailable as reason:
@@ -177,7 +186,7 @@ def run(options: argparse.Namespace, directory: Path, own_network: bool) -> None
     starter = Starter(directory, options.python, cores.server, congestion)
     results = []
     with contextlib.ExitStack() as stack:
-        servers, skipped = start_all(options.only, starter, stack)
+        servers, skipped = start_all([REFERENCE, *options.only], starter, stack)
         for case in cases(options):
             if options.progress:
                 print(f"{case.mode}: {case.size:,} bytes …", file=sys.stderr, flush=True)
@@ -195,12 +204,17 @@ def run(options: argparse.Namespace, directory: Path, own_network: bool) -> None
 def main(arguments: list[str]) -> int:
     """Return the exit code."""
     options = parse_arguments(arguments)
-    own_network = not options.no_namespace and machine.enter_network_namespace()
+    return in_its_place(partial(run, options), no_namespace=options.no_namespace)
+
+
+def in_its_place(run: Callable[[Path, bool], None], *, no_namespace: bool) -> int:
+    """Measure, and return the exit code. ``run`` is told a temporary folder, and whether the network is our own."""
+    own_network = not no_namespace and machine.enter_network_namespace()
     machine.raise_file_limit()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leaves through every `finally`
     try:
         with tempfile.TemporaryDirectory(prefix="portside-bench-") as place:
-            run(options, Path(place), own_network)
+            run(Path(place), own_network)
     except (NotAvailable, LoadFailed) as reason:
         print(f"cannot measure: {reason}", file=sys.stderr)
         return 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -123,12 +123,17 @@ def table(result: Result) -> str:
     is_idle = result.case.mode == "idle"
     columns = IDLE_COLUMNS if is_idle else COLUMNS
     ordered = sorted(rows(result), key=lambda one: one.memory_bytes_per_connection) if is_idle else rows(result)
-    lines = [[title for title, _ in columns]]
-    lines += [[show(one) for _, show in columns] for one in ordered]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    body = "\n".join("  ".join(map(align, line, widths, range(len(line)))).rstrip() for line in lines)
     case = result.case
+    body = lay_out(columns, ordered)
     return f"{case.mode}: {case.size:,} bytes, {case.connections:,} connections\n{body}"
+
+
+def lay_out(columns: Sequence[tuple[str, Callable[[Any], str]]], things: Sequence[Any]) -> str:
+    """Return a line of titles and a line for each thing, in columns."""
+    lines = [[title for title, _ in columns]]
+    lines += [[show(one) for _, show in columns] for one in things]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(align, line, widths, range(len(line)))).rstrip() for line in lines)
 
 
 def align(text: str, width: int, column: int) -> str:

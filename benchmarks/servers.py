@@ -62,19 +62,10 @@ class Starter:
             served = portside_server(
                 name, "run", "benchmarks.handlers:echo", core=self.core, python=self.python, folder=HERE.parent
             )
-            with served as server:
-                yield server
-            return
-        # Not a pipe: nobody reads it while we measure, and a full pipe would stop the server.
-        with tempfile.TemporaryFile() as complaints:
-            process = start(self.command(name), self.core, stderr=complaints)
-            try:
-                port = read_port(process)
-                if port is None:
-                    raise NotAvailable(last_line(complaints) or "it did not start")
-                yield Server(name, port, process)
-            finally:
-                stop_process(process)
+        else:
+            served = peer_server(name, self.command(name), core=self.core)
+        with served as server:
+            yield server
 
     def command(self, name: str) -> list[str]:
         """Return the command line that serves echo on a free port."""
@@ -84,6 +75,24 @@ class Starter:
         if name == GO_PEER:
             return [str(compile_go(self.directory)), "0"]
         return [self.python, str(HERE / "peers" / PYTHON_PEERS[name]), "0"]
+
+
+@contextlib.contextmanager
+def peer_server(name: str, command: list[str], *, core: int) -> Iterator[Server]:
+    """Run a program that says ``listening PORT`` on stdout when it is ready, and stop it afterwards.
+
+    Raises: NotAvailable with its last words, if it does not come to listen.
+    """
+    # Not a pipe: nobody reads it while we measure, and a full pipe would stop the server.
+    with tempfile.TemporaryFile() as complaints:
+        process = start(command, core, stderr=complaints)
+        try:
+            port = read_port(process)
+            if port is None:
+                raise NotAvailable(last_line(complaints) or "it did not start")
+            yield Server(name, port, process)
+        finally:
+            stop_process(process)
 
 
 def read_port(process: subprocess.Popen[bytes]) -> int | None:

@@ -83,13 +83,16 @@ def c_generator(folder: Path) -> Generator:
     return Generator((str(compile_c(source, folder)),), "C", uses_all_cores=False)
 
 
-def compile_c(source: Path, folder: Path) -> Path:
-    """Return the program made of a C file, in that folder. Raises: NotAvailable."""
+def compile_c(source: Path, folder: Path, *more: str) -> Path:
+    """Return the program made of a C file, in that folder; ``more`` are its other files and its libraries.
+
+    Raises: NotAvailable.
+    """
     program = folder / source.stem
     compiler = next(filter(shutil.which, COMPILERS), None)
     if compiler is None:
         raise NotAvailable("there is no C compiler")
-    compile_with([compiler, "-O2", "-std=c11", "-o", str(program), str(source)])
+    compile_with([compiler, "-O2", "-std=c11", "-o", str(program), str(source), *more])
     return program
 
 
