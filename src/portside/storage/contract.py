@@ -18,7 +18,7 @@ from portside.errors import PortsideError
 
 Kind: TypeAlias = Literal["file", "directory", "link", "other"]
 """``link`` is a symbolic link that leads nowhere, out of the root, or in a circle; all others are shown as what they
-lead to. ``other`` is a FIFO, socket or device: it is listed, and never opened."""
+lead to. ``other`` is a FIFO, socket or device: it is listed, and never read or written."""
 
 
 class Entry(NamedTuple):
@@ -120,8 +120,9 @@ class Stored(Protocol):
 class Upload(Protocol):
     """A file on its way: written beside its target under a hidden name, and there as a whole or not at all.
 
-    ``file`` stands at the place where the next byte belongs; ``offset`` is how many bytes are there before it. Exactly
-    one of ``commit`` and ``abandon`` ends it.
+    ``file`` stands at the place where the next byte belongs; ``offset`` is how many bytes are there before it. What
+    writing to it raises is its own OSError, which ``storage.failures.storage_error`` translates. ``commit`` or
+    ``abandon`` ends it; to abandon what has ended is harmless.
     """
 
     @property
@@ -139,18 +140,33 @@ class Upload(Protocol):
         """Let go of it. With ``keep`` what has come stays hidden beside the target, for a later upload that resumes."""
 
 
+class Listing(Protocol):
+    """An iterator over a directory in batches. Whoever does not go to its end closes it."""
+
+    def __iter__(self) -> Iterator[list[Entry]]: ...
+    def __next__(self) -> list[Entry]: ...
+    def close(self) -> None: ...
+
+
 class Storage(Protocol):
-    """A tree of files. Raises: StorageError, from every method."""
+    """A tree of files. Raises: StorageError, from every method.
+
+    Symbolic links, where there are any, are followed as long as they stay beneath the root; one that leads out of it
+    is Denied, and so is one whose target begins with a slash. ``delete`` and ``rename`` are for the link itself; an
+    upload to a link replaces what it leads to. A name in the form of hidden uploads is as if it were not there, and
+    nothing can be given it.
+    """
 
     def stat(self, path: str) -> Entry: ...
 
     def stat_nowait(self, path: str) -> Entry | None:
         """The same without waiting; None where the answer is not at hand."""
 
-    def list(self, path: str) -> Iterator[list[Entry]]:
-        """Yield the directory's entries, unsorted, in batches of bounded size.
+    def list(self, path: str) -> Listing:
+        """Return the directory's entries, unsorted, in batches of bounded size.
 
-        Hidden uploads are left out, and so are names that vanish meanwhile.
+        Hidden uploads are left out, and so are names that vanish meanwhile. Raises at once where there is no such
+        directory, and not at the first batch.
         """
 
     def open(self, path: str) -> Stored:
@@ -160,15 +176,20 @@ class Storage(Protocol):
         """The same without waiting for a disk; None where that is not possible."""
 
     def upload(self, path: str, *, offset: int | None = 0) -> Upload:
-        """Begin an upload that will be the file at ``path``.
+        """Begin an upload that will be the file at ``path``, with the permissions of the file it replaces.
 
         ``offset`` 0 begins anew. A larger one goes on behind so many bytes of an interrupted upload, or else of the
         file that has the name, copied; bytes behind them are cut off. None appends to that file as it is, or to an
-        interrupted upload where no file has the name. Raises: Denied when fewer bytes are there than ``offset`` says.
+        interrupted upload where no file has the name. Of two uploads to one path at once, the second has nothing to go
+        on behind but the file, and cannot be interrupted and resumed. Raises: Denied when fewer bytes are there than
+        ``offset`` says.
         """
 
     def interrupted_bytes(self, path: str) -> int | None:
-        """Return how many bytes an interrupted upload to the path has kept, None where there is none."""
+        """Return how many bytes an interrupted upload to the path has kept, None where there is none.
+
+        One that still goes on is not interrupted.
+        """
 
     def delete(self, path: str) -> None:
         """Remove a file, or a link, but no directory."""
@@ -178,7 +199,11 @@ class Storage(Protocol):
     def remove_directory(self, path: str) -> None: ...
 
     def rename(self, source: str, target: str) -> None:
-        """Give a file or directory another name. A file that has the target name is replaced."""
+        """Give a file or directory another name.
+
+        A file replaces a file, a directory an empty directory. Raises: Denied for a directory that would come to be
+        within itself, and where the target is on another file system.
+        """
 
     def set_modified(self, path: str, modified_ns: int) -> None: ...
 
