@@ -91,6 +91,11 @@ def _why_not_an_ip(text: str, said: str) -> str:
     return said
 
 
+def is_ip_literal(host: str) -> bool:
+    """Tell whether the host is meant as an address, right or wrong, and not as a name to look up."""
+    return ":" in host or host.replace(".", "").isdigit()
+
+
 def unmapped(ip: IPAddress) -> IPAddress:
     """Return the IPv4 address inside an IPv4-mapped IPv6 one (RFC 4291 section 2.5.5.2), any other as it is."""
     if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:

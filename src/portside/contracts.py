@@ -96,6 +96,10 @@ class Connection(Protocol):
         """
 
     @property
+    def peer_has_ended(self) -> bool:
+        """Whether the peer's end of stream, or a reset, has arrived, read or not: it will say no more than it has."""
+
+    @property
     def network(self) -> Network:
         """The world the connection came from: connect, listen, sleep and resolve through it."""
 
@@ -211,6 +215,8 @@ class PlainConnection(Protocol):
     def bytes_out(self) -> int: ...
     @property
     def is_truncated(self) -> bool: ...
+    @property
+    def peer_has_ended(self) -> bool: ...
     @property
     def network(self) -> PlainNetwork: ...
     def read(self, limit: int = READ_BYTES, timeout_s: float | None = None) -> bytes: ...

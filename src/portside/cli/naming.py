@@ -51,6 +51,8 @@ class HandlerFinder:
             port=spec.port,
             datagrams=spec.datagram,
             arguments=tuple(option.name for option in spec.options),
+            tls_port=spec.tls_port,
+            starts_tls=spec.starts_tls,
             given=tuple(setting for setting in spec.given if setting in BY_NAME),
             check=lambda argument, value: catalogue.check_arguments(spec, {argument: value})[argument],
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -25,6 +25,9 @@ from portside.serve.settings import (
     TlsSettings,
     hint,
 )
+
+if TYPE_CHECKING:
+    from portside.protocols.options import BatteryOption
 
 Configure = Callable[[], Configuration]
 
@@ -118,7 +121,7 @@ def start(configure: Configure) -> int:
 def _warn_of_unused_certificates(settings: ServerSettings) -> None:
     """Say so where somebody set up TLS and listens in the clear: no mistake, but hardly what they think it is."""
     for service in settings.services:
-        if service.tls.wanted and not any(endpoint.scheme == "tls" for endpoint in service.listen):
+        if service.tls.wanted and not service.starts_tls and not any(at.scheme == "tls" for at in service.listen):
             logging.getLogger("portside").warning(
                 "%s has a certificate and no tls:// endpoint: its connections are not encrypted", service.name
             )
@@ -213,26 +216,15 @@ def battery_command(name: str) -> click.Command:
     from portside.protocols import catalogue
 
     spec = catalogue.describe(name)
-    own: list[click.Parameter] = []
-    for option in spec.options:
-        names = f"--{option.name}/--no-{option.name}" if option.kind == "switch" else f"--{option.name}"
-        shown = _default_shown(option.default)
-        own.append(
-            click.Option(
-                [names, _OWN + option.name],
-                is_flag=option.kind == "switch",
-                default=None,
-                metavar=None if option.kind == "switch" else option.kind.upper(),
-                help=f"{_capitalized(option.sentence)}.  [default: {shown}]",
-            )
-        )
+    own: list[click.Parameter] = [_battery_option(option) for option in spec.options]
     positional = [option.name for option in spec.options if option.positional]
     own.append(click.Argument(["typed"], nargs=-1, metavar=_arguments_metavar(positional)))
 
     @click.pass_context
     def callback(ctx: click.Context, /, **values: Any) -> int:
         options = {**(ctx.obj or {}), **{key: value for key, value in settings_in(values).items() if _is_said(value)}}
-        arguments = _battery_arguments(ctx, positional, values)
+        repeated = {option.name for option in spec.options if option.repeats}
+        arguments = _battery_arguments(ctx, positional, repeated, values)
         find = finder()
         return start(
             lambda: configure_one(
@@ -253,10 +245,16 @@ def battery_command(name: str) -> click.Command:
     )
 
 
-def _default_shown(value: str | int | bool | None) -> str:
-    if value is None:
-        return "none"
-    return ("on" if value else "off") if isinstance(value, bool) else str(value)
+def _battery_option(option: BatteryOption) -> click.Option:
+    no = f"/--no-{option.option.removeprefix('--')}" if option.kind.is_switch else ""
+    return click.Option(
+        [option.option + no, _OWN + option.name],
+        is_flag=option.kind.is_switch,
+        default=None,
+        multiple=option.repeats,
+        metavar=option.kind.metavar or None,
+        help=f"{_capitalized(option.sentence)}.  [default: {option.default_shown}]",
+    )
 
 
 def _is_said(value: object) -> bool:
@@ -267,13 +265,15 @@ def _arguments_metavar(positional: Iterable[str]) -> str:
     return " ".join(f"[{name.upper()}]" for name in positional) or "[NAME=VALUE]..."
 
 
-def _battery_arguments(ctx: click.Context, positional: list[str], values: Mapping[str, Any]) -> dict[str, object]:
+def _battery_arguments(
+    ctx: click.Context, positional: list[str], repeated: Collection[str], values: Mapping[str, Any]
+) -> dict[str, object]:
     """Return what the battery is told: its options, then bare values in order, then ``NAME=VALUE``.
 
     Raises: click.UsageError for a value too many or said twice.
     """
-    found: dict[str, object] = {
-        name.removeprefix(_OWN): value for name, value in values.items() if name.startswith(_OWN) and value is not None
+    found: dict[str, Any] = {
+        name.removeprefix(_OWN): value for name, value in values.items() if name.startswith(_OWN) and _is_said(value)
     }
     waiting = [name for name in positional if name not in found]
     for text in values["typed"]:
@@ -282,9 +282,13 @@ def _battery_arguments(ctx: click.Context, positional: list[str], values: Mappin
             if not waiting:
                 raise click.UsageError(f"{text!r} is one argument too many", ctx)
             name, value = waiting.pop(0), text
-        if name in found:
+        name = name.replace("-", "_")
+        if name in repeated:
+            found[name] = (*found.get(name, ()), value)
+        elif name in found:
             raise click.UsageError(f"{name} is said twice", ctx)
-        found[name] = value
+        else:
+            found[name] = value
     return found
 
 

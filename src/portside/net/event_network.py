@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from portside.address import Address, Endpoint, InternetAddress, from_sockaddr
+from portside.address import Address, Endpoint, InternetAddress, from_sockaddr, is_ip_literal
 from portside.contracts import Network
 from portside.errors import ConnectionClosed, NameNotFound
 from portside.net.closing import ClosedAtBlockEnd
@@ -61,7 +61,9 @@ class EventNetwork(LoopNetwork):
 
     async def listen(self, endpoint: Endpoint | str) -> EventListener:
         endpoint = parsed_to_listen(endpoint)
-        bounds = await self.run_blocking(bind, endpoint) if endpoint.host else bind(endpoint)
+        # Only a name has to be looked up, and a thread takes longer than the rest.
+        is_name = endpoint.host and not is_ip_literal(endpoint.host)
+        bounds = await self.run_blocking(bind, endpoint) if is_name else bind(endpoint)
         return EventListener(bounds, self)
 
     async def open_datagrams(self, endpoint: Endpoint | str, *, connect: bool = False) -> EventDatagrams:

@@ -72,6 +72,7 @@ from portside.address import (
     SocketOptions,
     UnixAddress,
     from_sockaddr,
+    is_ip_literal,
 )
 from portside.errors import (
     AddressInUse,
@@ -415,7 +416,7 @@ def _bind_internet(endpoint: Endpoint) -> list[Bound]:
 
 def _addresses_to_bind(endpoint: Endpoint) -> list[InternetAddress]:
     host = endpoint.host or ANY_HOST
-    if ":" in host or host.replace(".", "").isdigit():
+    if is_ip_literal(host):
         return [InternetAddress(host, endpoint.port)]
     kind = SOCK_DGRAM if endpoint.is_datagram else SOCK_STREAM
     try:

@@ -6,56 +6,35 @@ battery's module is imported when the battery is made.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, cast
 
 from portside.contracts import Battery
 from portside.errors import UsageError
-
-Kind: TypeAlias = Literal["text", "path", "number", "switch"]
-
-_KIND_SENTENCES: Final[dict[Kind, str]] = {
-    "text": "text",
-    "path": "a path",
-    "number": "a whole number",
-    "switch": "on or off (true or false)",
-}
-_SWITCHES: Final = {
-    "on": True,
-    "true": True,
-    "yes": True,
-    "1": True,
-    "off": False,
-    "false": False,
-    "no": False,
-    "0": False,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class BatteryOption:
-    """One thing a battery may be told, as ``NAME=VALUE`` on the command line or a key in the file.
-
-    ``kind`` says which values it takes; ``text`` and ``path`` become str, ``number`` int, ``switch`` bool. A
-    ``positional`` option may be given without its name, in the order of the table.
-    """
-
-    name: str
-    kind: Kind
-    default: str | int | bool | None
-    sentence: str
-    positional: bool = False
+from portside.protocols.options import (
+    DURATION,
+    NUMBER,
+    PATH,
+    SIZE_RATE,
+    SWITCH,
+    TEXT,
+    BatteryOption,
+    choice,
+    nearest,
+    read_value,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class BatterySpec:
     """What is known of a battery without importing it.
 
-    ``port`` is the one its RFC gives. ``datagram`` says whether it also answers over UDP. ``given`` names the
-    arguments that nobody types: values of the running server, which its caller passes to ``load`` where it has them.
+    ``port`` is the one its RFC gives, ``tls_port`` that of ``tls://`` where it is another. ``datagram`` says whether
+    it also answers over UDP, ``starts_tls`` whether it begins TLS within a connection by itself, where there is a
+    certificate. ``given`` names the arguments that nobody types: values of the running server, which its caller
+    passes to ``load`` where it has them.
     """
 
     name: str
@@ -64,6 +43,8 @@ class BatterySpec:
     options: tuple[BatteryOption, ...] = ()
     datagram: bool = False
     given: tuple[str, ...] = ()
+    tls_port: int | None = None
+    starts_tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +90,85 @@ _TABLE: Final[tuple[_Entry, ...]] = (
     ),
     _Entry(
         BatterySpec(
+            "ftp",
+            "serve files by FTP and FTPS (RFC 959, 4217)",
+            21,
+            options=(
+                BatteryOption("root", PATH, ".", "the directory whose files are served", positional=True),
+                BatteryOption(
+                    "login",
+                    TEXT,
+                    (),
+                    "NAME:PASSWORD of a user with all rights; may be given several times",
+                    repeats=True,
+                ),
+                BatteryOption("users", PATH, None, "file of users, made by portside users"),
+                BatteryOption(
+                    "anonymous",
+                    SWITCH,
+                    None,
+                    "let anybody read, as anonymous or ftp",
+                    default_text="on without login and users, else off",
+                ),
+                BatteryOption(
+                    "passive_ports", TEXT, None, "where data connections come in: 50000-50100", default_text="any"
+                ),
+                BatteryOption(
+                    "advertise",
+                    TEXT,
+                    (),
+                    "address or name told to clients for data connections; NETWORK=ADDRESS for those of a network",
+                    repeats=True,
+                    default_text="the one they came to",
+                ),
+                BatteryOption("active", SWITCH, True, "make data connections to clients that ask for it (PORT, EPRT)"),
+                BatteryOption(
+                    "tls_policy",
+                    choice("off", "optional", "login", "data"),
+                    None,
+                    "whether TLS is there, and for what it is required",
+                    default_text="optional with a certificate, else off",
+                ),
+                BatteryOption(
+                    "tls_session_reuse",
+                    choice("off", "required"),
+                    "off",
+                    "whether data connections must resume the TLS session of their control connection",
+                ),
+                BatteryOption("data_timeout", DURATION, "30s", "how long a data connection may take to come about"),
+                BatteryOption("stall_timeout", DURATION, "60s", "how long a transfer may stand still"),
+                BatteryOption("rate_in", SIZE_RATE, None, "bytes a second that one session may upload"),
+                BatteryOption("rate_out", SIZE_RATE, None, "bytes a second that one session may download"),
+                BatteryOption(
+                    "server_rate_in", SIZE_RATE, None, "bytes a second that all sessions may upload together"
+                ),
+                BatteryOption(
+                    "server_rate_out", SIZE_RATE, None, "bytes a second that all sessions may download together"
+                ),
+                BatteryOption(
+                    "keep_partial", DURATION, "1d", "how long an interrupted upload can be resumed; 0 keeps none"
+                ),
+                BatteryOption(
+                    "durable", SWITCH, True, "acknowledge uploads when a crash of the machine cannot lose them"
+                ),
+                BatteryOption("on_upload", TEXT, None, "MODULE:FUNCTION or command to run for each file that has come"),
+                BatteryOption("checksums", SWITCH, False, "compute SHA-256 of each file transferred, for the records"),
+                BatteryOption("login_attempts", NUMBER, 10, "failed logins within ten minutes that ban an address"),
+                BatteryOption("ban", DURATION, "10m", "how long an address is banned"),
+            ),
+            given=("service", "tls", "counters"),
+            tls_port=990,
+            starts_tls=True,
+        ),
+        "portside.protocols.ftp.battery",
+        "ftp_battery",
+    ),
+    _Entry(
+        BatterySpec(
             "whoami",
             "a web page that tells visitors their host name and address (RFC 1945)",
             80,
-            options=(BatteryOption("names", "switch", True, "look up the visitor's host name"),),
+            options=(BatteryOption("names", SWITCH, True, "look up the visitor's host name"),),
         ),
         "portside.protocols.whoami",
         "whoami_battery",
@@ -122,7 +178,7 @@ _TABLE: Final[tuple[_Entry, ...]] = (
             "directory",
             "tell ports by the names of services: running ones first, then the system's",
             6168,
-            options=(BatteryOption("file", "path", "/etc/services", "the system's list of services"),),
+            options=(BatteryOption("file", PATH, "/etc/services", "the system's list of services"),),
             given=("services",),
         ),
         "portside.protocols.directory",
@@ -162,37 +218,16 @@ def check_arguments(spec: BatterySpec, arguments: Mapping[str, object]) -> dict[
         if name in spec.given:
             accepted[name] = value
         elif name in options:
-            accepted[name] = convert(spec, options[name], value)
+            accepted[name] = read_value(spec.name, options[name], value)
         elif options:
-            raise UsageError(f"the battery {spec.name} takes no argument {name!r}; {_nearest(name, options)}")
+            raise UsageError(f"the battery {spec.name} takes no argument {name!r}; {nearest(name, options)}")
         else:
             raise UsageError(f"the battery {spec.name} takes no arguments, and got {name!r}")
     return accepted
-
-
-def convert(spec: BatterySpec, option: BatteryOption, value: object) -> object:
-    """Return the value as the option's kind, from that kind itself or from text. Raises: UsageError."""
-    match option.kind:
-        case "text" | "path" if isinstance(value, str) and value and "\0" not in value:
-            return value
-        case "number" if isinstance(value, int) and not isinstance(value, bool):
-            return value
-        case "number" if isinstance(value, str) and value.isascii() and value.isdigit():
-            return int(value)
-        case "switch" if isinstance(value, bool):
-            return value
-        case "switch" if isinstance(value, str) and value.lower() in _SWITCHES:
-            return _SWITCHES[value.lower()]
-    raise UsageError(f"{option.name} of the battery {spec.name} is {_KIND_SENTENCES[option.kind]}, not {value!r}")
 
 
 def _entry(name: str) -> _Entry:
     try:
         return _BY_NAME[name]
     except KeyError:
-        raise UsageError(f"there is no battery {name!r}; {_nearest(name, _BY_NAME)}") from None
-
-
-def _nearest(word: str, known: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(word.lower(), known, n=1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        raise UsageError(f"there is no battery {name!r}; {nearest(name, _BY_NAME)}") from None

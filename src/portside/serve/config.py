@@ -35,7 +35,8 @@ class Found:
 
     ``load`` gets the arguments and whether streams and datagrams are asked for; it runs in a worker.
     ``check`` returns one argument's value, converted. Both raise UsageError. ``given`` names the settings of its
-    service that the handler is told beside its arguments.
+    service that the handler is told beside its arguments. ``tls_port`` is the port of ``tls://`` where it is another;
+    ``starts_tls`` says that the handler begins TLS within a connection.
     """
 
     name: str
@@ -46,6 +47,8 @@ class Found:
     datagrams: bool = True
     arguments: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
+    tls_port: int | None = None
+    starts_tls: bool = False
     check: Callable[[str, object], object] = lambda name, value: value
 
 
@@ -115,6 +118,7 @@ def read_service(reader: Reader, wanted: Wanted) -> tuple[ServiceSettings, list[
         limits=Limits(**limits),
         tls=tls,
         amplify=reader.value("amplify", layers),
+        starts_tls=wanted.found.starts_tls,
     )
     return settings, [place for _, place in endpoints]
 
@@ -123,14 +127,20 @@ def _endpoints(reader: Reader, wanted: Wanted, tls: TlsSettings) -> list[tuple[E
     setting = BY_NAME["listen"]
     if any("listen" in layer for layer in wanted.layers):
         before = len(reader.mistakes)
-        endpoints = reader.items(setting, wanted.layers, partial(parse_endpoint, default_port=wanted.port))
+        endpoints = reader.items(setting, wanted.layers, partial(_parse_endpoint, wanted))
         if endpoints or len(reader.mistakes) > before:
             return endpoints
     if wanted.port is None:
         reader.complain(wanted.place, 'says not where to listen: add listen = ["tcp://[::]:9000"]')
         return []
-    scheme = "tls" if tls.wanted else "tcp" if wanted.found.streams else "udp"
+    encrypted = tls.wanted and not wanted.found.starts_tls
+    scheme = "tls" if encrypted else "tcp" if wanted.found.streams else "udp"
     return [(Endpoint(scheme, host=ANY_HOST, port=wanted.port), wanted.place)]
+
+
+def _parse_endpoint(wanted: Wanted, text: str) -> Endpoint:
+    is_tls = text.lstrip().startswith("tls:") and wanted.found.tls_port is not None
+    return parse_endpoint(text, default_port=wanted.found.tls_port if is_tls else wanted.port)
 
 
 def _check_endpoints(

@@ -99,6 +99,7 @@ class ServiceSettings:
     limits: Limits = Limits()
     tls: TlsSettings = TlsSettings()
     amplify: bool = False
+    starts_tls: bool = False  # the handler begins TLS within a connection, with the service's certificates
 
 
 @dataclass(frozen=True, slots=True)

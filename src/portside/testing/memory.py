@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from portside.address import Address, Endpoint, InternetAddress, UnixAddress, parse_endpoint
+from portside.address import Address, Endpoint, InternetAddress, UnixAddress, is_ip_literal, parse_endpoint
 from portside.contracts import Network, Work
 from portside.errors import AddressInUse, ConnectFailed, ConnectionClosed, NameNotFound, UsageError
 from portside.net.closing import ClosedAtBlockEnd
@@ -262,7 +262,7 @@ class MemoryNetwork:
     async def resolve(self, host: str, port: int = 0) -> list[InternetAddress]:
         if host in self.names:
             return [InternetAddress(address.host, port or address.port) for address in self.names[host]]
-        if ":" in host or host.replace(".", "").isdigit():
+        if is_ip_literal(host):
             return [InternetAddress(host, port)]
         raise NameNotFound(host, "there is no such name in this world")
 

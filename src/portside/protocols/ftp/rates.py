@@ -1,0 +1,57 @@
+"""Rates: so many bytes a second for a session, a user and the server, counted across all processes of the service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from portside.contracts import Counters, Network
+
+WINDOWS_PER_S: Final = 4  # a rate is kept in each quarter of a second: smooth, and few sleeps
+PIECES_PER_WINDOW: Final = 4  # so that several transfers under one rate share a window
+PIECE_BYTES_MIN: Final = 4_096
+PIECE_BYTES_MAX: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A bound that all transfers under the same key share."""
+
+    key: str
+    bytes_per_s: float
+
+    @property
+    def window_bytes(self) -> int:
+        return max(1, int(self.bytes_per_s / WINDOWS_PER_S))
+
+
+class Pacer:
+    """Lets the bytes of one transfer pass as fast as all of its rates allow."""
+
+    __slots__ = ("_counters", "_network", "_rates", "piece_bytes")
+
+    def __init__(self, network: Network, counters: Counters, rates: tuple[Rate, ...]) -> None:
+        self._network = network
+        self._counters = counters
+        self._rates = rates
+        smallest = min((rate.window_bytes for rate in rates), default=PIECE_BYTES_MAX)
+        self.piece_bytes = min(max(smallest // PIECES_PER_WINDOW, min(smallest, PIECE_BYTES_MIN)), PIECE_BYTES_MAX)
+
+    @property
+    def is_needed(self) -> bool:
+        return bool(self._rates)
+
+    async def let_pass(self, count: int) -> None:
+        """Return when so many bytes, at most ``piece_bytes``, may pass."""
+        for rate in self._rates:
+            while not self._has_room(rate, count):
+                now = self._network.now_s() * WINDOWS_PER_S
+                await self._network.sleep((int(now) + 1 - now) / WINDOWS_PER_S)
+
+    def _has_room(self, rate: Rate, count: int) -> bool:
+        window = f"rate {rate.key} {int(self._network.now_s() * WINDOWS_PER_S)}"
+        taken = self._counters.add(window, count, lasts_s=2 / WINDOWS_PER_S)
+        if taken <= rate.window_bytes:
+            return True
+        self._counters.add(window, -count, lasts_s=2 / WINDOWS_PER_S)
+        return False
