@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from portside.errors import MalformedMessage
-from portside.protocols.ftp.telnet import double_iac, remove_telnet
+from portside.protocols.ftp.telnet import LEFT_OVERS, double_iac, remove_telnet
 from portside.protocols.ftp.verbs import VERBS, Verb
 
 __all__ = ["VERBS", "Command", "MalformedCommand", "Verb", "build_command", "parse_command"]
@@ -51,7 +51,7 @@ def parse_command(line: bytes) -> Command:
             3.1); no other NUL and no LF is let in: a name that carries one is not the name somebody else sees.
     Raises: MalformedCommand.
     """
-    word, _, rest = remove_telnet(line).partition(b" ")
+    word, _, rest = remove_telnet(line).lstrip(LEFT_OVERS).partition(b" ")
     if not _VERB.fullmatch(word):
         raise MalformedCommand(UNRECOGNIZED, "a command begins with a word of letters")
     if b"\0" in rest:

@@ -3,7 +3,7 @@
 Source: RFC 959 section 4.1.3 (LIST and NLST, which leave the form open), POSIX ls, GNU ls under LC_ALL=C and TZ=UTC0.
 
 A name with CR or LF would forge lines. LIST shows ``?`` for them, as ``ls -q`` does, since it is read by people; NLST
-leaves such a name out, since a program would ask for another file.
+leaves such a name out, since a program would ask for another file. What other servers' lines tell is in ``listed``.
 """
 
 from __future__ import annotations
@@ -18,27 +18,8 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Final
 
-from portside.protocols.ftp.listed import Listed, parse_listing_line
 from portside.protocols.ftp.times import DAY_S, EPOCH_ORDINAL, FIRST_DAY, LAST_DAY, MONTHS, NS_PER_S
 from portside.storage.contract import Entry, Kind
-
-__all__ = [
-    "STREAM_WIDTHS",
-    "ListRequest",
-    "Listed",
-    "Widths",
-    "arrange",
-    "build_heading",
-    "build_listing",
-    "build_listing_line",
-    "build_names",
-    "has_pattern",
-    "matcher",
-    "parse_list_argument",
-    "parse_listing_line",
-    "split_pattern",
-    "widths_of",
-]
 
 SIX_MONTHS_S: Final = 31_556_952 // 2  # half of the mean year of the Gregorian calendar, as GNU ls has it
 

@@ -26,8 +26,9 @@ _SEQUENCE: Final = re.compile(
     rb")",
     re.DOTALL,
 )
-# A client that sends IAC IP IAC as urgent data and then DM loses the last urgent byte on the way, so DM comes alone.
-_LEFT_OVERS: Final = b"\xf2\xf4\xff"
+LEFT_OVERS: Final = b"\xf2\xf4\xff"
+"""What may stand before ABOR: of urgent data the last byte is lost to the stream, and that may be the IAC before DM."""
+
 _REQUEST: Final = re.compile(rb"\xff([\xfb\xfd])(.)", re.DOTALL)
 _REFUSAL_OF: Final = {b"\xfb": b"\xfe", b"\xfd": b"\xfc"}  # WILL → DONT, DO → WONT
 
@@ -37,9 +38,6 @@ def remove_telnet(line: bytes) -> bytes:
 
     An IAC before anything but a command stays: clients that do not double the 0xFF of a Latin-1 name mean the byte.
     """
-    if line[:1] >= b"\xf0":
-        line = _SEQUENCE.sub(_own_byte, line)
-        return line.lstrip(_LEFT_OVERS)
     return _SEQUENCE.sub(_own_byte, line) if IAC in line else line
 
 
