@@ -104,14 +104,14 @@ def read_logins(texts: Iterable[str], keep: Callable[[str], str] = keep_password
     return MemoryBook(Login(Account(name), keep(password)) for name, password in passwords.items())
 
 
-def open_books(logins: Sequence[str], file: str | None) -> AccountBook:
-    """Return the book of the logins of a command line and of a file of users; nobody is in it where there are neither.
+def open_books(logins: Sequence[str], file: str | None) -> AccountBook | None:
+    """Return the book of the logins of a command line and of a file of users, None where there are neither.
 
     Beside a file the logins are hashed as slowly as it has them, so that the time does not tell where a name is from.
     Raises: UsageError with all mistakes; MissingExtra.
     """
     if file is None:
-        return read_logins(logins)
+        return read_logins(logins) if logins else None
     from portside.accounts.files import open_book
 
     book = open_book(file)

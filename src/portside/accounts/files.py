@@ -39,6 +39,9 @@ class UserFile(Protocol):
     def logins(self) -> list[Login]:
         """Return everybody, in the order of the file."""
 
+    def has(self, name: str) -> bool:
+        """Return whether the name is taken; in a file that is not there none is."""
+
     def add(self, login: Login) -> None:
         """Add a user; the file is made, for nobody else to read, where there is none. Raises: UserExists."""
 

@@ -33,6 +33,12 @@ class SqliteFile:
         with self._transaction() as database:
             return [login_of(row) for row in database.execute(f"{SELECT} ORDER BY name")]
 
+    def has(self, name: str) -> bool:
+        if not os.path.exists(self._path):
+            return False
+        with self._transaction() as database:
+            return database.execute("SELECT 1 FROM users WHERE name = ?", (name,)).fetchone() is not None
+
     def add(self, login: Login) -> None:
         self._make()
         places = ", ".join("?" * len(COLUMNS))

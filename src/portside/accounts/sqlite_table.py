@@ -5,6 +5,7 @@ Other programs may write it: its constraints say what a row can be, and ``permis
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -48,6 +49,8 @@ COMMIT;
 
 def open_database(path: str, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
     """Return a connection to the database, for any thread. Raises: UsageError where it cannot be opened."""
+    if not os.path.exists(path):
+        raise UsageError(f"there is no file of users {path!r}; `portside users add` makes one")
     try:
         connection = sqlite3.connect(
             f"{Path(path).absolute().as_uri()}?mode={mode}",

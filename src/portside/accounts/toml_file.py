@@ -24,6 +24,9 @@ class TomlFile:
     def logins(self) -> list[Login]:
         return parse_users(read_text(self._path), self._named)
 
+    def has(self, name: str) -> bool:
+        return os.path.exists(self._path) and any(login.account.name == name for login in self.logins())
+
     def add(self, login: Login) -> None:
         with alone_in(os.path.dirname(self._path)):
             text = read_text(self._path) if os.path.exists(self._path) else ""

@@ -151,11 +151,6 @@ class Field:
             return None
         return self.parse_text(text)
 
-    def show_of(self, account: Account) -> str:
-        """Return the account's value as it would be typed."""
-        value = getattr(account, self.attribute)
-        return "none" if value is None else self.show(value)
-
 
 _DEFAULTS: Final = Account("")
 
@@ -163,11 +158,23 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("root", "root", parse_root, str, "PATH", "directory below the service's own that is all this user sees"),
     Field(
         "permissions", "permissions", parse_permissions, show_permissions, "WORDS",
-        f"full, read-only, none, or some of {', '.join(PERMISSION_NAMES)} with commas between",
+        f"what is allowed: full, read-only, none, or some of {', '.join(PERMISSION_NAMES)} with commas between",
     ),
-    Field("quota", "quota_bytes", _at_least_one(parse_size), show_size, "SIZE", "bytes below the root", True),
-    Field("rate_in", "bytes_in_per_s", _at_least_one(parse_size_rate), show_size, "SIZE", "bytes a second in", True),
-    Field("rate_out", "bytes_out_per_s", _at_least_one(parse_size_rate), show_size, "SIZE", "bytes a second out", True),
-    Field("sessions", "sessions_max", _at_least_one(parse_count), str, "N", "logins at once", True),
+    Field(
+        "quota", "quota_bytes", _at_least_one(parse_size), show_size, "SIZE",
+        "how much may be stored below the root, in bytes, or 64KiB 10MB", is_number=True,
+    ),
+    Field(
+        "rate_in", "bytes_in_per_s", _at_least_one(parse_size_rate), show_size, "SIZE",
+        "how many bytes a second may be sent to the server", is_number=True,
+    ),
+    Field(
+        "rate_out", "bytes_out_per_s", _at_least_one(parse_size_rate), show_size, "SIZE",
+        "how many bytes a second may be fetched from it", is_number=True,
+    ),
+    Field(
+        "sessions", "sessions_max", _at_least_one(parse_count), str, "N",
+        "how many sessions may be open at once", is_number=True,
+    ),
 )  # fmt: skip
 FIELD_BY_KEY: Final = {field.key: field for field in FIELDS}

@@ -41,6 +41,7 @@ COMMANDS: Final = {
     "resolve": Entry("resolve", "list the addresses of a name, in the order a program tries them"),
     "address": Entry("address", "explain an address"),
     "connections": Entry("connections", "list the sockets of this machine"),
+    "users": Entry("users", "add, list, change and remove the users of a file"),
     "bench": Entry("bench", "measure servers and models"),
 }
 
