@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ftplib
+import io
 import os
 import random
-import ssl
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,13 +74,20 @@ class Site:
         """Return the visible files of ``home``, read from the disk."""
         return {path.name: path.read_bytes() for path in self.home.iterdir() if not path.name.startswith(".")}
 
-    def ftplib(self, client: type[ftplib.FTP] = ftplib.FTP, **options: ssl.SSLContext) -> ftplib.FTP:
+    def ftplib(self, *, host: str = "127.0.0.1", login: tuple[str, str] = (NAME, PASSWORD)) -> ftplib.FTP:
         """Return a client of Python's own, connected, logged in and in ``home``."""
-        ftp = client(timeout=WITHIN_S, **options)
-        ftp.connect("127.0.0.1", self.port)
-        ftp.login(NAME, PASSWORD)
-        ftp.cwd(self.home.name)
-        return ftp
+        client = ftplib.FTP(timeout=WITHIN_S)
+        client.connect(host, self.port)
+        client.login(*login)
+        client.cwd(self.home.name)
+        return client
+
+
+def fetched(client: ftplib.FTP, name: str, *, rest: int | None = None) -> bytes:
+    """Return what RETR sends of a file, from the byte ``rest`` on."""
+    content = io.BytesIO()
+    client.retrbinary(f"RETR {name}", content.write, rest=rest)
+    return content.getvalue()
 
 
 @dataclass(frozen=True, slots=True)

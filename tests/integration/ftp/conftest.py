@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,6 +74,15 @@ def site(shared_with_login: Shared) -> Iterator[Site]:
 def public(shared_without_login: Shared) -> Iterator[Site]:
     """A site where everybody may read."""
     yield from shared_without_login.site()
+
+
+@pytest.fixture
+def own_site(serve: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A server of a test's own, for one that spoils the server's patience with this address."""
+    root = tmp_path_factory.mktemp("own")
+    home = root / "home"
+    home.mkdir()
+    return Site(serve("serve", "ftp", str(root), "--listen", PLAIN, *LOGIN), home)
 
 
 @pytest.fixture

@@ -139,8 +139,8 @@ def test_what_is_not_there_is_said_so(curl: Curl, site: Site) -> None:
     curl("--quote", f"DELE {site.home.name}/missing", site.url(), status=QUOTE_FAILED)
 
 
-def test_a_wrong_password_is_refused(curl: Curl, site: Site) -> None:
-    curl(site.url(login="anna:wrong@"), status=LOGIN_DENIED)
+def test_a_wrong_password_is_refused(curl: Curl, own_site: Site) -> None:
+    curl(own_site.url(login="anna:wrong@"), status=LOGIN_DENIED)
 
 
 def test_anybody_may_read_and_nobody_write(curl: Curl, public: Site, desk: Desk) -> None:

@@ -172,8 +172,8 @@ def files_of(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-def test_a_wrong_password_is_refused(lftp: Lftp, site: Site) -> None:
-    said = lftp(site, "cls -1", login=f"{NAME},wrong", status=FAILED)
+def test_a_wrong_password_is_refused(lftp: Lftp, own_site: Site) -> None:
+    said = lftp(own_site, "cls -1", login=f"{NAME},wrong", status=FAILED)
     assert said == b""
 
 

@@ -164,8 +164,8 @@ def test_what_is_not_there_is_said_so(ncftp: Ncftp, site: Site) -> None:
     ncftp("ncftpget", site, "-C", HOST, f"{site.home.name}/missing", "down", status=TRANSFER_FAILED)
 
 
-def test_a_wrong_password_is_refused(ncftp: Ncftp, site: Site) -> None:
-    ncftp("ncftpls", site, "-1", url(site), login=f"-u {NAME} -p wrong", status=COULD_NOT_CONNECT)
+def test_a_wrong_password_is_refused(ncftp: Ncftp, own_site: Site) -> None:
+    ncftp("ncftpls", own_site, "-1", url(own_site), login=f"-u {NAME} -p wrong", status=COULD_NOT_CONNECT)
 
 
 def test_anybody_may_read_and_nobody_write(ncftp: Ncftp, public: Site, desk: Desk) -> None:

@@ -151,8 +151,8 @@ def test_what_is_not_there_is_said_so(tnftp: Tnftp, site: Site) -> None:
     assert len(re.findall(r"(?m)^550 ", said)) == 4, said
 
 
-def test_a_wrong_password_is_refused(tnftp: Tnftp, site: Site) -> None:
-    said = tnftp(site, login=f"{NAME} wrong")
+def test_a_wrong_password_is_refused(tnftp: Tnftp, own_site: Site) -> None:
+    said = tnftp(own_site, login=f"{NAME} wrong")
     assert re.search(r"(?m)^530 ", said), said
     assert "Login failed" in said
 
@@ -185,9 +185,9 @@ def test_a_file_is_sent_to_a_url(site: Site, desk: Desk) -> None:
     assert site.contents() == {"file": LARGE}
 
 
-def test_a_url_with_a_wrong_password_is_refused(fetch: Callable[..., bytes], site: Site) -> None:
-    site.put("file")
-    fetch(site.url("file", login="anna:wrong@"), status=FAILED)
+def test_a_url_with_a_wrong_password_is_refused(fetch: Callable[..., bytes], own_site: Site) -> None:
+    own_site.put("file")
+    fetch(own_site.url("file", login="anna:wrong@"), status=FAILED)
 
 
 def test_a_url_without_a_login_is_anybody_s(fetch: Callable[..., bytes], public: Site) -> None:

@@ -94,9 +94,9 @@ def test_what_is_not_there_is_said_so(wget: Wget, site: Site) -> None:
     wget(site.url("no-directory/"), status=SERVER_ERROR)
 
 
-def test_a_wrong_password_is_refused(wget: Wget, site: Site) -> None:
-    site.put("file")
-    wget(site.url("file", login="anna:wrong@"), status=LOGIN_DENIED)
+def test_a_wrong_password_is_refused(wget: Wget, own_site: Site) -> None:
+    own_site.put("file")
+    wget(own_site.url("file", login="anna:wrong@"), status=LOGIN_DENIED)
 
 
 def test_anybody_may_read(wget: Wget, public: Site) -> None:
