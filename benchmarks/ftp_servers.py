@@ -16,6 +16,7 @@ from pathlib import Path
 from ftp_load import TLS_LIBRARIES, C
 from portside.cli.rig.load import compile_c
 from portside.cli.rig.servers import NotAvailable, Server, last_line, portside_server, start, stop_process
+from portside.errors import MissingExtra
 from portside.net.certificates import make_self_signed
 from servers import HERE, READY_S_MAX, peer_server
 
@@ -97,7 +98,10 @@ def make_certificate(folder: Path) -> Path:
     """Return a file with a certificate and its key, which every server uses. Raises: NotAvailable."""
     path = folder / "certificate.pem"
     path.touch(mode=0o600)
-    path.write_bytes(make_self_signed())
+    try:
+        path.write_bytes(make_self_signed())
+    except MissingExtra as error:
+        raise NotAvailable(str(error)) from error
     return path
 
 
@@ -134,15 +138,18 @@ class Starter:
                 name, "serve", "ftp", str(self.root), *login, *tls, core=self.core, python=self.python
             )
         if name == REFERENCE:
-            program = compile_c(C / "ftp_server.c", self.folder, str(C / "ftp_stream.c"), *TLS_LIBRARIES)
             congestion = [self.congestion] if self.congestion else []
             files = [str(self.root), str(self.certificate), str(self.certificate)]
-            return peer_server(name, [str(program), *files, *congestion], core=self.core)
+            return peer_server(name, [str(self._compiled()), *files, *congestion], core=self.core)
         if name == PYFTPDLIB:
             script = HERE / "peers" / "ftp_pyftpdlib.py"
             command = [self.python, str(script), str(self.root), str(self.certificate), USER, PASSWORD]
             return peer_server(name, command, core=self.core)
         return self._serving_as_root(name, own)
+
+    def _compiled(self) -> Path:
+        source, program = C / "ftp_server.c", self.folder / "ftp_server"
+        return program if program.exists() else compile_c(source, self.folder, str(C / "ftp_stream.c"), *TLS_LIBRARIES)
 
     @contextlib.contextmanager
     def _serving_as_root(self, name: str, own: Path) -> Iterator[Server]:
@@ -163,7 +170,7 @@ class Starter:
                 stop_process(process)
 
     def _vsftpd(self, own: Path, port: int) -> list[str]:
-        program = self._program(VSFTPD)
+        program = self._command(VSFTPD)
         (own / "empty").mkdir(mode=0o555)
         (own / "pam.d").mkdir()
         for service in ("vsftpd", "ftp"):  # Debian's default, and the one of the authors
@@ -174,30 +181,33 @@ class Starter:
         (own / "shadow").write_text(f"{USER}:{PASSWORD_HASH}:20000::::::\n")
         configuration = own / "vsftpd.conf"
         configuration.write_text(self._filled(VSFTPD_CONF, own, port))
-        return ["unshare", "--mount", "sh", "-c", OWN_USERS, "sh", str(own), program, str(configuration)]
+        return ["unshare", "--mount", "sh", "-c", OWN_USERS, "sh", str(own), *program, str(configuration)]
 
     def _proftpd(self, own: Path, port: int) -> list[str]:
-        program = self._program(PROFTPD)
+        *program, path = self._command(PROFTPD)
         own.chmod(0o755)
         (own / "users").touch(mode=0o600)
         (own / "users").write_text(f"{USER}:{PASSWORD_HASH}:{NOBODY}:{NOBODY}::{self.root}:/bin/sh\n")
         configuration = own / "proftpd.conf"
-        modules = Path(program).parents[1] / "lib" / "proftpd"
+        modules = Path(path).parents[1] / "lib" / "proftpd"
         if not (modules / "mod_tls.so").exists():
             raise NotAvailable("its module mod_tls is not installed (Debian: proftpd-mod-crypto)")
         configuration.write_text(self._filled(PROFTPD_CONF, own, port, modules=modules))
-        return [program, "--nodaemon", "--quiet", "--config", str(configuration)]
+        return [*program, path, "--nodaemon", "--quiet", "--config", str(configuration)]
 
     def _filled(self, text: str, own: Path, port: int, **more: Path) -> str:
         return text.format(folder=own, port=port, root=self.root, certificate=self.certificate, **more)
 
-    def _program(self, name: str) -> str:
-        places = [str(self.peers / "usr" / "sbin")] if self.peers else []
+    def _command(self, name: str) -> list[str]:
+        """Return how the program is called: with the libraries that were unpacked beside it, if it was."""
         # Daemons live in sbin, which is on few people's PATH.
-        path = os.pathsep.join([*places, os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-        if (program := shutil.which(name, path=path)) is None:
+        path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+        if (installed := shutil.which(name, path=path)) is not None:
+            return [installed]
+        if self.peers is None or not (unpacked := self.peers.resolve() / "usr" / "sbin" / name).exists():
             raise NotAvailable("it is not installed")
-        return program
+        libraries = os.pathsep.join(map(str, self.peers.resolve().glob("**/lib/*-linux-gnu")))
+        return ["env", f"LD_LIBRARY_PATH={libraries}", str(unpacked)]
 
 
 def free_port() -> int:

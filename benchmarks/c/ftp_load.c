@@ -53,7 +53,7 @@ static double began_s;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t operations, bytes, errors;
 static double last_s;
-static char first_error[sizeof ((struct session *)0)->error], cipher[80];
+static char first_error[sizeof ((struct session *)0)->error], cipher[sizeof ((struct session *)0)->cipher];
 
 static double now_s(void)
 {
@@ -196,9 +196,8 @@ static void note(const struct session *session, uint64_t done)
     operations += done;
     bytes += bytes_of(done);
     last_s = now_s();
-    if (!cipher[0] && session->control.tls)
-        snprintf(cipher, sizeof cipher, "%s %s", SSL_get_version(session->control.tls),
-                 SSL_get_cipher(session->control.tls));
+    if (!cipher[0])
+        snprintf(cipher, sizeof cipher, "%s", session->cipher);
     pthread_mutex_unlock(&lock);
 }
 

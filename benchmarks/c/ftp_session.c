@@ -69,9 +69,13 @@ int session_command(struct session *session, const char *expected, const char *c
 
 static int secure_control(struct session *session)
 {
-    return session_command(session, "234", "AUTH", "TLS") &&
-           (stream_secure(&session->control, session->account->tls, CLIENT, NULL) ||
-            session_failed(session, "no TLS", "the handshake of the control connection failed"));
+    if (!session_command(session, "234", "AUTH", "TLS"))
+        return 0;
+    if (!stream_secure(&session->control, session->account->tls, CLIENT, NULL))
+        return session_failed(session, "no TLS", "the handshake of the control connection failed");
+    const SSL *tls = session->control.tls;
+    snprintf(session->cipher, sizeof session->cipher, "%s %s", SSL_get_version(tls), SSL_get_cipher(tls));
+    return 1;
 }
 
 int session_open(struct session *session, const struct account *account)

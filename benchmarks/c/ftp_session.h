@@ -15,6 +15,7 @@ struct session {
     struct stream control;
     struct lines lines;
     SSL_SESSION *ticket; /* what the data connections resume */
+    char cipher[80]; /* of the control connection, "" while plain */
     char reply[LINE_BYTES]; /* the last line of the last reply */
     char error[LINE_BYTES + 100]; /* "" while all is well */
 };
