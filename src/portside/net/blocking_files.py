@@ -30,7 +30,7 @@ def send_file(connection: BlockingConnection, descriptor: int, offset: int, coun
     """Send the file's bytes from the offset, at most ``count``. Returns how many there were."""
     target = connection._socket.fileno()
     sent_total, piece_bytes = 0, SLOW_PIECE_BYTES
-    connection._state = "writing"
+    connection._is_writing = True
     try:
         while count is None or sent_total < count:
             size = piece_bytes if count is None else min(piece_bytes, count - sent_total)
@@ -44,7 +44,7 @@ def send_file(connection: BlockingConnection, descriptor: int, offset: int, coun
     except OSError as error:
         raise connection._broken(error) from error
     finally:
-        connection._state = "busy"
+        connection._is_writing = False
     return sent_total
 
 
@@ -72,13 +72,13 @@ async def receive_file(connection: BlockingConnection, descriptor: int, count: i
 def _splice(connection: BlockingConnection, splice: Splice, left: int) -> int:
     """Move the next bytes from the socket to the file, 0 at the end of the stream."""
     connection._check_open()
-    connection._state = "reading"
+    connection._is_reading = True
     try:
         taken = _take_when_ready(connection, splice, min(FILE_PIECE_BYTES, left))
     except OSError as error:
         raise connection._broken(error) from error
     finally:
-        connection._state = "busy"
+        connection._is_reading = False
     if not taken:
         connection._check_open()
         connection.at_end = True

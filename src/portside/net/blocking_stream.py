@@ -7,16 +7,16 @@ thread, whose ``end`` shuts the socket down so that the pending call returns. On
 from __future__ import annotations
 
 import contextlib
-import select
 import threading
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from portside.address import Address, from_sockaddr
-from portside.contracts import LINGER_S, Network
-from portside.errors import ConnectionClosed, ConnectionLost, HandlerError, TlsFailed
+from portside.contracts import LINGER_S, Connection, Network
+from portside.errors import ConnectionClosed, ConnectionLost
 from portside.events import EndReason
+from portside.net import piecewise
+from portside.net.blocking_bytes import Chunk, after, drain, wait_readable
 from portside.net.blocking_files import SLOW_PIECE_BYTES, next_piece_bytes, receive_file, send_file
 from portside.net.files import CAN_SPLICE, descriptor_of
 from portside.net.sockets import (
@@ -25,6 +25,7 @@ from portside.net.sockets import (
     SHUT_WR,
     Socket,
     peer_address,
+    peer_has_hung_up,
     reset_on_close,
     translate,
     unacknowledged_bytes,
@@ -36,26 +37,27 @@ if TYPE_CHECKING:
 
     from portside.net.blocking_tls import Sealed
 
-Chunk: TypeAlias = bytes | bytearray | memoryview
-
 GATHER_BYTES: Final = 16_384  # up to here joining chunks is cheaper than handing the kernel a list of them
 GATHER_CHUNKS_MAX: Final = 1_024  # IOV_MAX: sendmsg(2) takes no more at once
 TLS_PIECE_BYTES: Final = 262_144  # plain bytes handed to TLS at a time
 
 
 class BlockingConnection(Stream):
-    """A connection of one thread. Only ``end`` may be called from others."""
+    """A connection of one thread. Others may write, in turn with it, and call ``end``."""
 
     __slots__ = (
         "_direct",
         "_is_broken",
+        "_is_closed",
+        "_is_reading",
+        "_is_writing",
         "_lifetime",
         "_receive",
         "_sealed",
         "_send",
         "_shut",
         "_socket",
-        "_state",
+        "_writing",
     )
 
     def __init__(
@@ -75,10 +77,12 @@ class BlockingConnection(Stream):
         self._send = sock.send
         self._sealed: Sealed | None = None
         self._lifetime = threading.Lock()  # end() must not reach a descriptor that is another connection's by now
+        self._writing = threading.Lock()  # what one call writes stays together, whichever thread calls
         self._direct = True  # plain, unpaced and open both ways: bytes may go straight to the socket
         self._shut = False  # write_eof was called
         self._is_broken = False  # the socket itself failed: there is nobody to close towards
-        self._state: State = "busy"
+        # Each by itself: one thread may write while another waits for bytes.
+        self._is_reading = self._is_writing = self._is_closed = False
 
     def _find_local(self) -> Address:
         return from_sockaddr(self._socket.getsockname())
@@ -89,22 +93,28 @@ class BlockingConnection(Stream):
     def _unacknowledged_bytes(self) -> int:
         return unacknowledged_bytes(self._socket)
 
-    @property
-    def state(self) -> State:
-        return self._state
+    def _peer_has_hung_up(self) -> bool:
+        return peer_has_hung_up(self._socket)
+
+    def _waits_for(self) -> State:
+        if self._is_closed:
+            return "closing"
+        if self._is_writing:
+            return "writing"
+        return "reading" if self._is_reading else "busy"
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def __anext__(self) -> bytes:
         # The hot path of every echo; what is special goes through read().
         if self._direct and self._buffer is None:
-            self._state = "reading"
+            self._is_reading = True
             try:
                 data = self._receive(PIECE_BYTES)
             except OSError as error:
                 raise self._broken(error) from error
             finally:
-                self._state = "busy"
+                self._is_reading = False
             if data:
                 self.bytes_in += len(data)
                 return data
@@ -129,33 +139,31 @@ class BlockingConnection(Stream):
 
     def _receive_some(self, limit: int, timeout_s: float | None) -> bytes:
         """Return what the socket has next, ``b""`` at the end of the peer's stream."""
-        self._state = "reading"
+        self._is_reading = True
         try:
             if timeout_s is not None:
-                self._wait_readable(timeout_s)
+                wait_readable(self._socket, timeout_s)
             data = self._receive(limit)
         except OSError as error:
             if isinstance(error, TimeoutError) and error.errno is None:
                 raise  # the caller's own time-out, not the kernel's
             raise self._broken(error) from error
         finally:
-            self._state = "busy"
+            self._is_reading = False
         if not data:
             self._check_open()  # end() shut the socket down: that is not the peer's end of stream
         return data
 
-    def _wait_readable(self, timeout_s: float) -> None:
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        if not poll.poll(timeout_s * 1_000):
-            raise TimeoutError(f"nothing came within {timeout_s:g} s")
-
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def write(self, *chunks: Chunk) -> None:
-        if not self._direct:
-            await self._write_slowly(chunks)
-            return
+        with self._writing:
+            if self._direct:
+                self._write(chunks)
+            else:
+                await self._write_slowly(chunks)
+
+    def _write(self, chunks: tuple[Chunk, ...]) -> None:
         # What the kernel takes at once is done in one call, whatever the peer does.
         try:
             if len(chunks) == 1:
@@ -174,7 +182,7 @@ class BlockingConnection(Stream):
         except OSError as error:
             raise self._broken(error) from error
         self.bytes_out += sent
-        for rest in _after(sent, chunks):
+        for rest in after(sent, chunks):
             self._transmit(rest, counted=True)
 
     async def _write_slowly(self, chunks: tuple[Chunk, ...]) -> None:
@@ -196,8 +204,7 @@ class BlockingConnection(Stream):
     def _transmit(self, data: bytes | memoryview, *, counted: bool = False) -> None:
         """Send all of the bytes as they are, waiting for room as long as it takes."""
         view = memoryview(data)
-        piece_bytes = SLOW_PIECE_BYTES
-        self._state = "writing"
+        self._is_writing, piece_bytes = True, SLOW_PIECE_BYTES
         try:
             while view:
                 started_s = time.monotonic()
@@ -210,7 +217,7 @@ class BlockingConnection(Stream):
                     self.bytes_out += sent
                 piece_bytes = next_piece_bytes(piece_bytes, time.monotonic() - started_s)
         finally:
-            self._state = "busy"
+            self._is_writing = False
 
     def _send_nowait(self, data: bytes) -> None:
         """Send what the kernel takes at once of what must not wait: an alert, a farewell."""
@@ -222,8 +229,8 @@ class BlockingConnection(Stream):
         self._direct = self._may_be_direct()
 
     def _may_be_direct(self) -> bool:
-        paced = self._pace_in is not None or self._pace_out is not None
-        return self._sealed is None and self._failure is None and not self._shut and not paced
+        is_paced = self._pace_in is not None or self._pace_out is not None
+        return self._sealed is None and self._failure is None and not self._shut and not is_paced
 
     def _check_writable(self) -> None:
         self._check_open()
@@ -231,17 +238,18 @@ class BlockingConnection(Stream):
             raise ConnectionClosed("write after write_eof")
 
     async def write_eof(self) -> None:
-        self._check_open()
-        if self._shut:
-            return
-        self._shut = True
-        self._direct = False
-        if self._sealed is not None:
-            self._sealed.send_end()
-        try:
-            self._socket.shutdown(SHUT_WR)
-        except OSError as error:
-            raise self._broken(error) from error
+        with self._writing:
+            self._check_open()
+            if self._shut:
+                return
+            self._shut = True
+            self._direct = False
+            if self._sealed is not None:
+                self._sealed.send_end()
+            try:
+                self._socket.shutdown(SHUT_WR)
+            except OSError as error:
+                raise self._broken(error) from error
 
     # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -249,24 +257,30 @@ class BlockingConnection(Stream):
         self._check_writable()
         descriptor = descriptor_of(file)
         if descriptor is None or self._sealed is not None or self._pace_out is not None:
-            return await self._send_file_by_pieces(file, offset, count)
-        sent_total = send_file(self, descriptor, offset, count)
-        self._check_sent(sent_total, count)
+            return await piecewise.send_file(self, file, offset, count)
+        with self._writing:
+            sent_total = send_file(self, descriptor, offset, count)
+        piecewise.check_sent(sent_total, count)
         return sent_total
 
     async def receive_file(self, file: BinaryIO, count: int | None = None) -> int:
         descriptor = descriptor_of(file)
         if descriptor is None or not CAN_SPLICE or self._sealed is not None or self._pace_in is not None:
-            return await self._receive_file_by_pieces(file, count)
+            return await piecewise.receive_file(self, file, count)
         file.flush()
         return await receive_file(self, descriptor, count)
 
     # ── upgrade ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def start_tls(
-        self, context: ssl.SSLContext, *, server_side: bool = True, server_name: str | None = None
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool = True,
+        server_name: str | None = None,
+        resume: Connection | None = None,
     ) -> None:
-        self.shake_hands(context, server_side=server_side, server_name=server_name)
+        self.shake_hands(context, server_side=server_side, server_name=server_name, resume=resume)
 
     def shake_hands(
         self,
@@ -274,26 +288,28 @@ class BlockingConnection(Stream):
         *,
         server_side: bool = True,
         server_name: str | None = None,
+        resume: Connection | None = None,
         timeout_s: float | None = None,
     ) -> None:
         """What ``start_tls`` does, with a time-out: TimeoutError leaves the connection unusable."""
-        from portside.net.blocking_tls import Sealed
+        from portside.net.blocking_tls import Sealed, engine_for
 
-        self._check_open()
-        if self._sealed is not None:
-            raise HandlerError("the connection is under TLS already")
-        if self._buffer:
-            # Commands put in plain text behind the upgrade would be taken for protected ones (CVE-2011-0411).
-            raise TlsFailed(f"{len(self._buffer)} plain bytes stood behind the upgrade to TLS")
-        sealed = Sealed(self, context, server_side=server_side, server_name=server_name)
+        engine = engine_for(self, context, server_side=server_side, server_name=server_name, resume=resume)
         self._direct = False
-        self._sealed = sealed
-        try:
-            sealed.shake_hands(Deadline(self.network, timeout_s))
-        except (TlsFailed, TimeoutError) as error:
-            self._fail(ConnectionLost(str(error)))
-            raise
-        self.tls = sealed.state
+        self._engine, self._sealed = engine, Sealed(self, engine)
+        self._sealed.shake_hands(Deadline(self.network, timeout_s))
+        self.tls = engine.state
+
+    async def stop_tls(self) -> None:
+        from portside.net.blocking_tls import engine_to_stop
+
+        engine_to_stop(self)
+        with self._writing:
+            self._check_writable()
+            if self._sealed is not None:
+                self._sealed.stop()
+            self._sealed = None
+            self._direct = self._may_be_direct()
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -315,27 +331,35 @@ class BlockingConnection(Stream):
             self._failure = failure
 
     def end(self, reason: EndReason, farewell: bytes = b"") -> None:
-        state = self._state
         if not self._record_end(reason):
             return
         self._direct = False
         with self._lifetime:
-            if self._state == "closing":
+            if self._is_closed:
                 return
-            if farewell and state != "writing" and not self._shut:  # in the middle of a write it would be nonsense
-                if self._sealed is None:
-                    self._send_nowait(farewell)
-                else:
-                    self._sealed.say_farewell(farewell)
+            # In the middle of a write it would be nonsense.
+            if farewell and not self._shut and self._writing.acquire(blocking=False):
+                try:
+                    self._say_farewell(farewell)
+                finally:
+                    self._writing.release()
             with contextlib.suppress(OSError):
                 self._socket.shutdown(SHUT_RDWR)
 
+    def _say_farewell(self, words: bytes) -> None:
+        if self._sealed is None:
+            self._send_nowait(words)
+        else:
+            self._sealed.say_farewell(words)
+
     async def close(self) -> None:
-        if self._state == "closing":
+        if self._is_closed:
             return
         try:
-            if self._failure is None and self._sealed is not None and not self._shut:
-                self._sealed.send_end()
+            if self._sealed is not None:
+                with self._writing:
+                    if self._failure is None and not self._shut:
+                        self._sealed.send_end()
         except (ConnectionLost, ConnectionClosed):
             pass  # there is nobody to close towards
         finally:
@@ -348,25 +372,16 @@ class BlockingConnection(Stream):
         what we sent last before the peer's program has read it (RFC 1122 section 4.2.2.13, RFC 9112 section 9.6).
         """
         self._fail(ConnectionClosed("the connection is closed"))
-        self._state = "closing"
+        self._is_closed = True
         if not self._is_broken and not (self.at_end and self._sealed is None):
             with contextlib.suppress(OSError):
                 self._socket.shutdown(SHUT_WR)
-                self._drain()
+                drain(self._socket, LINGER_S)
         self._close_socket()
 
-    def _drain(self) -> None:
-        """Throw away what still comes, until the peer's end of stream or for ``LINGER_S``."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        deadline_s = time.monotonic() + LINGER_S
-        while (left_s := deadline_s - time.monotonic()) > 0 and poll.poll(left_s * 1_000):
-            if not self._receive(PIECE_BYTES, MSG_DONTWAIT):
-                return
-
     def abort(self) -> None:
-        if self._state != "closing":
-            self._state = "closing"
+        if not self._is_closed:
+            self._is_closed = True
             with contextlib.suppress(OSError):
                 reset_on_close(self._socket)
             self._fail(ConnectionClosed("the connection was aborted"))
@@ -375,12 +390,3 @@ class BlockingConnection(Stream):
     def _close_socket(self) -> None:
         with self._lifetime:
             self._socket.close()
-
-
-def _after(sent: int, chunks: tuple[Chunk, ...]) -> Iterator[memoryview]:
-    """Yield what is left of the chunks behind the first ``sent`` bytes."""
-    for chunk in chunks:
-        view = memoryview(chunk).cast("B")
-        if sent < len(view):
-            yield view[sent:]
-        sent = max(0, sent - len(view))

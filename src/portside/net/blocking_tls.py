@@ -10,36 +10,35 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Final
 
-from portside.contracts import READ_BYTES, TlsState
-from portside.errors import TlsFailed
+from portside.contracts import READ_BYTES
+from portside.errors import ConnectionLost, EndOfStream, TlsFailed
 from portside.net.stream import Deadline
 from portside.net.tls_engine import TlsEngine
+from portside.net.upgrade import LastWords, engine_for, engine_to_stop
+
+__all__ = ["Sealed", "engine_for", "engine_to_stop"]
 
 if TYPE_CHECKING:
-    import ssl
-
     from portside.net.blocking_stream import BlockingConnection
 
 PIECE_BYTES: Final = 262_144  # plain bytes sealed at a time
+ANSWERS_BYTES_MAX: Final = 65_536  # what TLS answers by itself while another thread writes; above it reading waits
 
 
 class Sealed:
-    """The TLS of one connection: takes and gives plain bytes, and moves sealed ones by the connection's own means."""
+    """The TLS of one connection: takes and gives plain bytes, and moves sealed ones by the connection's own means.
+
+    Sealed records must leave in their order: whoever sends holds the connection's lock for writing, except while the
+    handshake goes on. The engine is never held while anything waits, so a writer that waits for room stops no reader.
+    """
 
     __slots__ = ("_connection", "_engine", "_lock", "_spare")
 
-    def __init__(
-        self, connection: BlockingConnection, context: ssl.SSLContext, *, server_side: bool, server_name: str | None
-    ) -> None:
+    def __init__(self, connection: BlockingConnection, engine: TlsEngine) -> None:
         self._connection = connection
-        self._engine = TlsEngine(context, server_side=server_side, server_name=server_name)
-        # OpenSSL's connections are not for two threads at once, and sealed records must leave in their order.
-        self._lock = threading.Lock()
+        self._engine = engine
+        self._lock = threading.Lock()  # OpenSSL's connections are not for two threads at once
         self._spare = bytearray()  # plain bytes of records beyond what was asked for
-
-    @property
-    def state(self) -> TlsState:
-        return self._engine.state
 
     def shake_hands(self, deadline: Deadline) -> None:
         """Raises: TlsFailed, TimeoutError, and what the connection says."""
@@ -54,8 +53,9 @@ class Sealed:
                 else:
                     engine.feed_eof()
                 done = engine.done
-        except TlsFailed:
+        except (TlsFailed, TimeoutError) as error:
             connection._send_nowait(engine.pending_output())  # the alert that tells the peer why
+            connection._fail(ConnectionLost(str(error)))
             raise
         connection._transmit(engine.pending_output())
 
@@ -83,25 +83,50 @@ class Sealed:
             except TlsFailed:
                 self._connection._send_nowait(self._engine.pending_output())
                 raise
-            if answer := self._engine.pending_output():  # a key update
-                self._connection._transmit(answer)
+            waiting_bytes = self._engine.pending_bytes
+        if waiting_bytes:
+            self._answer(waiting_bytes)
         return opened
+
+    def _answer(self, waiting_bytes: int) -> None:
+        """Send what TLS has to say by itself, a key update. A thread that is writing takes it along the next time."""
+        writing = self._connection._writing
+        if writing.acquire(blocking=waiting_bytes > ANSWERS_BYTES_MAX):
+            try:
+                with self._lock:
+                    answer = self._engine.pending_output()
+                self._connection._transmit(answer)
+            finally:
+                writing.release()
 
     def send(self, data: memoryview) -> None:
         """Seal and send at most ``PIECE_BYTES`` bytes, waiting for room as long as it takes."""
         with self._lock:
-            self._connection._transmit(self._engine.send(data))
+            sealed = self._engine.send(data)
+        self._connection._transmit(sealed)
 
     def send_end(self) -> None:
         """Say close_notify, and no more; receiving goes on."""
         with self._lock:
-            self._connection._transmit(self._engine.close())
+            sealed = self._engine.close()
+        self._connection._transmit(sealed)
+
+    def stop(self) -> None:
+        """Say close_notify, wait for the peer's, and go on plainly. Raises: TlsFailed, EndOfStream."""
+        connection = self._connection
+        words = LastWords(self._engine)
+        try:
+            self.send_end()
+            while not words.are_over:
+                words.take(connection._receive_some(READ_BYTES, None))
+        except (TlsFailed, EndOfStream) as error:
+            connection._fail(ConnectionLost(str(error)))
+            raise
+        words.plain(connection, self._spare)
 
     def say_farewell(self, words: bytes) -> None:
-        """From any thread: seal and send the words and the end, unless that would mix with what is being sent."""
-        if self._engine.done and self._lock.acquire(blocking=False):
-            try:
-                with contextlib.suppress(TlsFailed):
-                    self._connection._send_nowait(self._engine.send(words) + self._engine.close())
-            finally:
-                self._lock.release()
+        """Seal and send the words and the end, as far as the kernel takes them at once."""
+        if self._engine.done:
+            with self._lock, contextlib.suppress(TlsFailed):
+                sealed = self._engine.send(words) + self._engine.close()
+                self._connection._send_nowait(sealed)

@@ -16,11 +16,12 @@ from typing import Any, BinaryIO, cast
 from portside.address import Address, from_sockaddr
 from portside.contracts import Network
 from portside.errors import ConnectionLost
+from portside.net import piecewise
 from portside.net.files import FILE_PIECE_BYTES, Splice, descriptor_of, write_all
-from portside.net.lane import HANGUP, Lane
+from portside.net.lane import HANGUP, MORE_BEHIND, Lane
 from portside.net.loop_stream import TURN_BYTES, UNREAD_ANSWERS, UNSENT_BYTES_MAX, LoopStream
 from portside.net.parking import CLOSED, ENDING, LINGERING, wake_future
-from portside.net.sockets import SHUT_RDWR, SHUT_WR, Socket, reset_on_close, unacknowledged_bytes
+from portside.net.sockets import SHUT_RDWR, SHUT_WR, Socket, peer_has_hung_up, reset_on_close, unacknowledged_bytes
 from portside.net.stream import PIECE_BYTES, Deadline
 from portside.net.turns import READING, WRITING
 
@@ -67,13 +68,16 @@ class EventConnection(LoopStream):
     def _unacknowledged_bytes(self) -> int:
         return unacknowledged_bytes(self._socket)
 
+    def _peer_has_hung_up(self) -> bool:
+        return peer_has_hung_up(self._socket)
+
     def _note(self, mask: int) -> None:
         """Remember what the kernel reported, and move whoever waits for it: all but the lane's hot path."""
         if self._parked == LINGERING:
             if not self._readable:
                 self._discard()
             return
-        if mask & HANGUP:
+        if mask & MORE_BEHIND:
             self._hangup = True
         if mask & (HANGUP | select.EPOLLIN):
             self._readable = True
@@ -204,7 +208,7 @@ class EventConnection(LoopStream):
         self._check_writable()
         descriptor = descriptor_of(file)
         if descriptor is None or self._engine is not None or self._pace_out is not None:
-            return await self._send_file_by_pieces(file, offset, count)
+            return await piecewise.send_file(self, file, offset, count)
         sent_total = 0
         async with self._writing():
             await self._flush()
@@ -224,13 +228,13 @@ class EventConnection(LoopStream):
                 self.bytes_out += sent
                 if self.bytes_out > self._turn_out_ends:
                     await self._end_turn()
-        self._check_sent(sent_total, count)
+        piecewise.check_sent(sent_total, count)
         return sent_total
 
     async def receive_file(self, file: BinaryIO, count: int | None = None) -> int:
         descriptor = descriptor_of(file)
         if descriptor is None or self._engine is not None or self._pace_in is not None:
-            return await self._receive_file_by_pieces(file, count)
+            return await piecewise.receive_file(self, file, count)
         file.flush()
         self._check_open()
         total = 0

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from portside.net.event import EventConnection
 
 EVENTS_MAX: Final = 256  # of one turn; what is left over is reported again, after the loop's other work
-WATCHED: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+WATCHED: Final = select.EPOLLIN | select.EPOLLPRI | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 READABLE: Final = select.EPOLLIN | select.EPOLLOUT  # bytes have come, and as almost always there is room to answer
 HANGUP: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+# Behind a short read there is more: the end or an error, or bytes behind an urgent one, at which every read stops.
+MORE_BEHIND: Final = HANGUP
 
 
 class Lane(Turns):
@@ -73,8 +75,7 @@ class Lane(Turns):
                 self._stop_running()  # whoever is woken may be another's task
                 connection._note(mask)
                 continue
-            if mask != READABLE and mask & HANGUP:
-                # Behind these bytes is the end of the stream, or an error to be read.
+            if mask != READABLE and mask & MORE_BEHIND:
                 connection._readable = connection._hangup = True
             take = connection._take_max
             try:

@@ -14,14 +14,15 @@ from collections.abc import AsyncIterator, Generator
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from portside.address import Address
-from portside.contracts import LINGER_S, Network
-from portside.errors import ConnectionClosed, ConnectionLost, HandlerError, TlsFailed
+from portside.contracts import LINGER_S, Connection, Network
+from portside.errors import ConnectionClosed, ConnectionLost, EndOfStream, TlsFailed
 from portside.events import EndReason
 from portside.net import tls
 from portside.net.failures import translate
 from portside.net.parking import CLOSED, ENDING, LINGERING, ParkingStream
 from portside.net.stream import PIECE_BYTES, Deadline
 from portside.net.turns import READING, WRITING, Turns
+from portside.net.upgrade import LastWords, engine_for, engine_to_stop
 
 if TYPE_CHECKING:
     import ssl
@@ -42,7 +43,6 @@ class LoopStream(ParkingStream):
 
     __slots__ = (
         "_direct",
-        "_engine",
         "_shut",
         "_spare",
         "_turn_in_ends",
@@ -55,7 +55,6 @@ class LoopStream(ParkingStream):
 
     def __init__(self, turns: Turns, network: Network, *, local: Address | None, peer: Address | None) -> None:
         super().__init__(turns, network, local=local, peer=peer)
-        self._engine: tls.TlsEngine | None = None
         self._direct = True  # plain, unpaced, open and nobody in mid-write: bytes may go straight to the socket
         self._spare = b""  # plain bytes of a TLS record beyond what was asked for
         self._shut = False  # write_eof was called
@@ -215,15 +214,14 @@ class LoopStream(ParkingStream):
     # ── upgrade and end ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def start_tls(
-        self, context: ssl.SSLContext, *, server_side: bool = True, server_name: str | None = None
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool = True,
+        server_name: str | None = None,
+        resume: Connection | None = None,
     ) -> None:
-        self._check_open()
-        if self._engine is not None:
-            raise HandlerError("the connection is under TLS already")
-        if self._buffer:
-            # Commands put in plain text behind the upgrade would be taken for protected ones (CVE-2011-0411).
-            raise TlsFailed(f"{len(self._buffer)} plain bytes stood behind the upgrade to TLS")
-        engine = tls.TlsEngine(context, server_side=server_side, server_name=server_name)
+        engine = engine_for(self, context, server_side=server_side, server_name=server_name, resume=resume)
         self._direct = False
         self._engine = engine
         await self._shake_hands(engine)
@@ -246,6 +244,22 @@ class LoopStream(ParkingStream):
         finally:
             self._send_nowait(engine.pending_output())
 
+    async def stop_tls(self) -> None:
+        engine = engine_to_stop(self)
+        self._check_writable()
+        words = LastWords(engine)
+        async with self._writing():
+            try:
+                await self._flush()
+                await self._transmit(engine.close())
+                while not words.are_over:
+                    words.take(await self._receive_some(PIECE_BYTES, None))
+            except (TlsFailed, EndOfStream) as error:
+                self._fail(ConnectionLost(str(error)))
+                raise
+            words.plain(self, self._spare)
+            self._spare = b""
+
     def _broken(self, error: OSError) -> ConnectionLost:
         """Translate what the socket said, once; every further call raises the same."""
         failure = self._lost(error)
@@ -266,6 +280,7 @@ class LoopStream(ParkingStream):
             self._failure = failure
 
     def end(self, reason: EndReason, farewell: bytes = b"") -> None:
+        is_told_elsewhere = any(companion._is_waited_for() for companion in self._parking_companions())
         if not self._record_end(reason):
             return
         self._direct = False
@@ -273,15 +288,20 @@ class LoopStream(ParkingStream):
             sealed = farewell if self._engine is None else self._seal(self._engine, farewell)
             self._send_nowait(sealed)
         if not self._tell_who_is_parked():
-            self._turns.loop.call_soon(self._raise_end)
+            self._turns.loop.call_soon(self._raise_end, is_told_elsewhere)
+
+    def _parking_companions(self) -> list[ParkingStream]:
+        return [companion for companion, _ in self.companions() if isinstance(companion, ParkingStream)]
 
     def _seal(self, engine: tls.TlsEngine, farewell: bytes) -> bytes:
         with contextlib.suppress(TlsFailed):
             return engine.send(farewell) + engine.close()
         return b""
 
-    def _raise_end(self) -> None:
-        """Tell whoever waits that the connection was ended; a handler that waits for something else is cancelled."""
+    def _raise_end(self, is_told_elsewhere: bool = False) -> None:
+        """Tell whoever waits that the connection was ended; a handler that waits for something else is cancelled,
+        unless that is a companion, which tells it.
+        """
         failure = self._failure
         assert failure is not None
         waiting = [future for future in (self._reader, self._writer) if future is not None and not future.done()]
@@ -289,7 +309,7 @@ class LoopStream(ParkingStream):
             future.set_exception(failure)
         if self._parked == ENDING:
             self._turns.resume(self, self._main.throw, failure)
-        elif not waiting and self._task is not None and self._outcome is None:
+        elif not (waiting or is_told_elsewhere) and self._task is not None and self._outcome is None:
             self._task.cancel()
         if self._parked < LINGERING:
             with contextlib.suppress(OSError):

@@ -79,8 +79,7 @@ class ParkingStream(Stream):
         self._yielded: object = self
         self._wake_task: Callable[[object], object] | None = None
 
-    @property
-    def state(self) -> State:
+    def _waits_for(self) -> State:
         if self._parked >= ENDING:
             return "closing"
         if self._parked == WRITING or self._writer is not None:
@@ -234,6 +233,10 @@ class ParkingStream(Stream):
     def _park_writing(self) -> Generator[Any, Any, None]:
         self._parked = WRITING
         yield self
+
+    def _is_waited_for(self) -> bool:
+        """Return whether anybody waits here, the handler parked or another task, who hears of the connection's end."""
+        return self._reader is not None or self._writer is not None or self._parked in (READING, WRITING)
 
     async def _wait_readable(self, timeout_s: float | None) -> None:
         if self._reader is not None:

@@ -9,6 +9,7 @@ import functools
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar
@@ -25,6 +26,7 @@ from portside.contracts import (
     TlsState,
 )
 from portside.errors import HandlerError
+from portside.events import EndReason
 from portside.net.drive import drive
 
 if TYPE_CHECKING:
@@ -116,6 +118,14 @@ class PlainStream(_ClosedAtBlockEnd):
         return self.stream.bytes_out
 
     @property
+    def is_truncated(self) -> bool:
+        return self.stream.is_truncated
+
+    @property
+    def peer_has_ended(self) -> bool:
+        return self.stream.peer_has_ended
+
+    @property
     def network(self) -> PlainWorld:
         return PlainWorld(self.stream.network)
 
@@ -156,14 +166,37 @@ class PlainStream(_ClosedAtBlockEnd):
     def receive_file(self, file: BinaryIO, count: int | None = None) -> int:
         return finish(self.stream.receive_file(file, count))
 
-    def start_tls(self, context: ssl.SSLContext, *, server_side: bool = True, server_name: str | None = None) -> None:
-        finish(self.stream.start_tls(context, server_side=server_side, server_name=server_name))
+    def start_tls(
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool = True,
+        server_name: str | None = None,
+        resume: PlainConnection | None = None,
+    ) -> None:
+        other = None if resume is None else _stream_of(resume)
+        finish(self.stream.start_tls(context, server_side=server_side, server_name=server_name, resume=other))
+
+    def stop_tls(self) -> None:
+        finish(self.stream.stop_tls())
+
+    def accompany(self, companion: PlainConnection, *, idle_s: float) -> AbstractContextManager[None]:
+        return self.stream.accompany(_stream_of(companion), idle_s=idle_s)
 
     def close(self) -> None:
         finish(self.stream.close())
 
+    def end(self, reason: EndReason, farewell: bytes = b"") -> None:
+        self.stream.end(reason, farewell)
+
     def abort(self) -> None:
         self.stream.abort()
+
+
+def _stream_of(connection: PlainConnection) -> Connection:
+    if not isinstance(connection, PlainStream):
+        raise TypeError(f"{connection!r} is no connection of Portside's")
+    return connection.stream
 
 
 class PlainWorld:

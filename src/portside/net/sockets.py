@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import socket
 import stat
 import struct
@@ -144,6 +145,7 @@ __all__ = [
     "open_slot",
     "open_stream",
     "peer_address",
+    "peer_has_hung_up",
     "pending_error",
     "prepare_datagrams",
     "prepare_stream",
@@ -324,6 +326,9 @@ def prepare_stream(sock: Socket, options: SocketOptions) -> None:
     if sock.family not in {AF_INET, AF_INET6}:
         return
     sock.setsockopt(IPPROTO_TCP, socket.TCP_NODELAY, int(options.nodelay))
+    # Else a byte that is sent as urgent is missing from its stream: FTP clients send the end of ABOR so. RFC 6093
+    # section 6 has it in line.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
     if options.keepalive_s is not None:
         idle_s = max(1, round(options.keepalive_s))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -339,6 +344,13 @@ def unacknowledged_bytes(sock: Socket) -> int:
         return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
     except OSError:  # closed meanwhile
         return 0
+
+
+def peer_has_hung_up(sock: Socket) -> bool:
+    """Return whether the peer's end of stream, or a reset, has arrived, read or not. Source: poll(2), POLLRDHUP."""
+    poll = select.poll()
+    poll.register(sock, select.POLLRDHUP)  # POLLHUP and POLLERR are told in any case
+    return bool(poll.poll(0))
 
 
 def reset_on_close(sock: Socket) -> None:

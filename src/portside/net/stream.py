@@ -8,24 +8,27 @@ Under blocking sockets ``_pull`` never suspends, so nothing here does either: al
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from time import monotonic, time
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, Self, TypeAlias
 
 from portside.address import Address
-from portside.contracts import LINE_BYTES_MAX, READ_BYTES, Network, TlsState
+from portside.contracts import LINE_BYTES_MAX, READ_BYTES, Connection, Network, TlsState
 from portside.errors import ConnectionClosed, ConnectionEnded, ConnectionLost, EndOfStream, LineTooLong
 from portside.events import EndReason
-from portside.net.files import FILE_PIECE_BYTES
+from portside.net.company import Company
 from portside.net.pace import TokenBucket
 
 if TYPE_CHECKING:
     import ssl
+
+    from portside.net.tls_engine import TlsEngine
 
 State: TypeAlias = Literal["reading", "writing", "busy", "closing"]
 """What a connection waits for: bytes of its peer, room to send, its own handler, or its end."""
@@ -46,6 +49,8 @@ class Stream(ABC):
 
     __slots__ = (
         "_buffer",
+        "_company",
+        "_engine",
         "_failure",
         "_local",
         "_pace_in",
@@ -76,6 +81,8 @@ class Stream(ABC):
         self._since_s = monotonic()  # its age must not jump with the clock on the wall
         self._buffer: bytearray | None = None  # bytes read from the source and not yet asked for; made when needed
         self._failure: ConnectionLost | ConnectionClosed | None = None  # raised by every further call
+        self._engine: TlsEngine | None = None
+        self._company: Company | None = None  # made for the first companion
         self._pace_in: TokenBucket | None = None
         self._pace_out: TokenBucket | None = None
         self.at_end = False  # the peer's end of stream has been read
@@ -124,9 +131,27 @@ class Stream(ABC):
     @abstractmethod
     def _find_peer(self) -> Address: ...
 
-    @property
     @abstractmethod
-    def state(self) -> State: ...
+    def _waits_for(self) -> State:
+        """Return the state of this connection by itself."""
+
+    @property
+    def state(self) -> State:
+        state = self._waits_for()
+        return "busy" if self._company and state != "closing" else state
+
+    @property
+    def is_truncated(self) -> bool:
+        return self._engine is not None and self._engine.truncated
+
+    @property
+    def peer_has_ended(self) -> bool:
+        is_lost = isinstance(self._failure, ConnectionLost) and self.ended_because is None
+        return self.at_end or is_lost or (self._failure is None and self._peer_has_hung_up())
+
+    def _peer_has_hung_up(self) -> bool:
+        """Return whether the peer's end of stream, or a reset, is there to be read, perhaps behind other bytes."""
+        return False
 
     @property
     def moved_bytes(self) -> int:
@@ -135,7 +160,7 @@ class Stream(ABC):
         A writer waits until a good part of the kernel's buffer is free; meanwhile a slow peer takes bytes out of it
         that the counters do not show. So while it waits, what the peer's side has not acknowledged is not counted.
         """
-        queued = self._unacknowledged_bytes() if self.state == "writing" else 0
+        queued = self._unacknowledged_bytes() if self._waits_for() == "writing" else 0
         return self.bytes_in + self.bytes_out - queued
 
     def _unacknowledged_bytes(self) -> int:
@@ -243,6 +268,37 @@ class Stream(ABC):
             self._buffer += data
         return True
 
+    # ── companions ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @contextlib.contextmanager
+    def accompany(self, companion: Connection, *, idle_s: float) -> Iterator[None]:
+        if not isinstance(companion, Stream):
+            raise TypeError(f"a companion is a connection of Portside's, not {companion!r}")
+        self._check_open()
+        company = self._company
+        if company is None:
+            company = self._company = Company()
+        company.join(companion, idle_s)
+        try:
+            if self.ended_because is not None:  # by another thread, which had not seen the companion yet
+                companion.end(self.ended_because)
+            yield
+        finally:
+            company.leave(companion)
+
+    def companions(self) -> list[tuple[Stream, float]]:
+        """Return the connections that share this one's life, each with the seconds it may be idle."""
+        return [] if self._company is None else self._company.members()
+
+    @property
+    def all_bytes_in(self) -> int:
+        """Bytes received, by companions too, those that are gone included."""
+        return self.bytes_in if self._company is None else self.bytes_in + self._company.bytes_in
+
+    @property
+    def all_bytes_out(self) -> int:
+        return self.bytes_out if self._company is None else self.bytes_out + self._company.bytes_out
+
     # ── writing, files, upgrade, end: the implementation's ───────────────────────────────────────────────────────────
 
     @abstractmethod
@@ -257,39 +313,18 @@ class Stream(ABC):
     @abstractmethod
     async def receive_file(self, file: BinaryIO, count: int | None = None) -> int: ...
 
-    async def _send_file_by_pieces(self, file: BinaryIO, offset: int, count: int | None) -> int:
-        """Send a file where the kernel cannot copy it: under TLS, paced, or from memory."""
-        sent = 0
-        file.seek(offset)
-        while count is None or sent < count:
-            data = file.read(FILE_PIECE_BYTES if count is None else min(FILE_PIECE_BYTES, count - sent))
-            if not data:
-                break
-            await self.write(data)
-            sent += len(data)
-        self._check_sent(sent, count)
-        return sent
-
-    @staticmethod
-    def _check_sent(sent: int, count: int | None) -> None:
-        if count is not None and sent < count:
-            raise EndOfStream(b"", f"a file of {count - sent} bytes more")
-
-    async def _receive_file_by_pieces(self, file: BinaryIO, count: int | None) -> int:
-        """Receive a file where the kernel cannot copy it."""
-        received = 0
-        while count is None or received < count:
-            data = await self.read(FILE_PIECE_BYTES if count is None else min(FILE_PIECE_BYTES, count - received))
-            if not data:
-                break
-            file.write(data)
-            received += len(data)
-        return received
-
     @abstractmethod
     async def start_tls(
-        self, context: ssl.SSLContext, *, server_side: bool = True, server_name: str | None = None
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool = True,
+        server_name: str | None = None,
+        resume: Connection | None = None,
     ) -> None: ...
+
+    @abstractmethod
+    async def stop_tls(self) -> None: ...
 
     @abstractmethod
     async def close(self) -> None: ...
@@ -334,12 +369,14 @@ class Stream(ABC):
             raise self._failure.with_traceback(None)
 
     def _record_end(self, reason: EndReason) -> bool:
-        """Note why the connection is ended from outside; False if it was over already."""
-        if self._failure is not None:
-            return False
-        self.ended_because = reason
-        self._failure = ConnectionEnded(reason)
-        return True
+        """Note why the connection is ended from outside, and end its companions; False if it was over already."""
+        is_first = self._failure is None
+        if is_first:
+            self.ended_because = reason
+            self._failure = ConnectionEnded(reason)
+        for companion, _ in self.companions():
+            companion.end(reason)
+        return is_first
 
 
 class Deadline:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final
 
 from portside.contracts import TlsState
-from portside.errors import TlsFailed, UsageError
+from portside.errors import HandlerError, TlsFailed, UsageError
 
 RECORD_BYTES: Final = 16_384  # the longest plaintext of one record: RFC 8446 section 5.1
 PIECE_BYTES: Final = 262_144  # enough at a time for bulk: larger pieces win nothing more
@@ -103,6 +103,7 @@ def state_of(tls: ssl.SSLObject | ssl.SSLSocket) -> TlsState:
         alpn=tls.selected_alpn_protocol(),
         server_name=getattr(tls, "asked_name", None) or tls.server_hostname,
         peer_certificate=tls.getpeercert() or None,
+        resumed=bool(tls.session_reused),
     )
 
 
@@ -117,10 +118,30 @@ class TlsEngine:
     alerts, key updates. Memory stays in proportion to what one call was given: hand in pieces of ``PIECE_BYTES``.
     """
 
-    __slots__ = ("_failure", "_incoming", "_object", "_outgoing", "_server_name", "done", "ended", "truncated")
+    __slots__ = (
+        "_failure",
+        "_incoming",
+        "_object",
+        "_outgoing",
+        "_server_name",
+        "behind",
+        "done",
+        "ended",
+        "truncated",
+    )
 
-    def __init__(self, context: ssl.SSLContext, *, server_side: bool, server_name: str | None = None) -> None:
-        """Make the end of a server, or of a client that wants ``server_name``. Raises: UsageError for a bad name."""
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool,
+        server_name: str | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> None:
+        """Make the end of a server, or of a client that wants ``server_name`` and may ask to resume a session.
+
+        Raises: UsageError for a bad name; HandlerError for a session that cannot be resumed here.
+        """
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         try:
             self._object = context.wrap_bio(
@@ -133,11 +154,25 @@ class TlsEngine:
             ValueError
         ) as error:  # an empty name, a dot in front, a label that IDNA refuses, none where one is needed
             raise UsageError(f"{server_name!r} cannot be asked for by TLS: {error}") from error
+        if session is not None:
+            self._ask_to_resume(session)
         self._server_name = server_name
         self._failure: str | None = None
+        self.behind = b""  # what came with the peer's close_notify, and behind it
         self.done = False  # the handshake is over: plaintext may be sent
         self.ended = False  # no more plaintext will come
         self.truncated = False  # the stream ended without the peer's close_notify: its end may be an attacker's
+
+    def _ask_to_resume(self, session: ssl.SSLSession) -> None:
+        try:
+            self._object.session = session
+        except ValueError as error:  # made under another context, or this end is a server's
+            raise HandlerError(f"the TLS session cannot be resumed here: {error}") from error
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """What another connection of this client may resume. Under TLS 1.3 it comes some time after the handshake."""
+        return self._object.session
 
     @property
     def state(self) -> TlsState:
@@ -163,10 +198,13 @@ class TlsEngine:
         Raises: TlsFailed, after the plaintext in front of the fault was returned, and for good.
         """
         self._check()
-        if self.ended:  # nothing that comes behind a close_notify is looked at, or kept
+        if self.ended:  # nothing that comes after a close_notify is looked at, or kept
             return b""
         if len(ciphertext) <= SLICE_BYTES:
-            return self._receive_slice(ciphertext)
+            plaintext = self._receive_slice(ciphertext)
+            if self.ended:
+                self.behind = self._incoming.read()
+            return plaintext
         whole = memoryview(ciphertext)
         pieces: list[bytes] = []
         for at in range(0, len(whole), SLICE_BYTES):
@@ -175,6 +213,8 @@ class TlsEngine:
             except TlsFailed:
                 if not any(pieces):
                     raise
+            if self.ended:
+                self.behind = self._incoming.read() + bytes(whole[at + SLICE_BYTES :])
             if self._failure is not None or self.ended:
                 break
         return b"".join(pieces)
@@ -245,6 +285,11 @@ class TlsEngine:
         with suppress(ssl.SSLError):
             self._object.unwrap()
         return self._outgoing.read()
+
+    @property
+    def pending_bytes(self) -> int:
+        """How many bytes ``pending_output`` would return."""
+        return self._outgoing.pending
 
     def pending_output(self) -> bytes:
         """Return the ciphertext that waits to be sent, ``b""`` where none does."""

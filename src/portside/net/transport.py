@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, ClassVar, Final, cast
 from portside.address import Address, from_sockaddr
 from portside.contracts import Network
 from portside.errors import ConnectionLost, HandlerError
+from portside.net import piecewise
 from portside.net.loop_stream import UNREAD_ANSWERS, UNSENT_BYTES_MAX, LoopStream
 from portside.net.parking import CLOSED, ENDING, LINGERING, wake_future
 from portside.net.sockets import reset_on_close, unacknowledged_bytes
@@ -62,6 +63,9 @@ class TransportConnection(LoopStream, asyncio.Protocol):
         sock = self._transport.get_extra_info("socket")
         of_kernel = unacknowledged_bytes(sock) if sock is not None and sock.fileno() >= 0 else 0
         return self._transport.get_write_buffer_size() + of_kernel
+
+    def _peer_has_hung_up(self) -> bool:
+        return self._peer_ended or self._loss is not None
 
     @property
     def is_detached(self) -> bool:
@@ -256,10 +260,10 @@ class TransportConnection(LoopStream, asyncio.Protocol):
 
     async def send_file(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> int:
         self._check_writable()
-        return await self._send_file_by_pieces(file, offset, count)
+        return await piecewise.send_file(self, file, offset, count)
 
     async def receive_file(self, file: BinaryIO, count: int | None = None) -> int:
-        return await self._receive_file_by_pieces(file, count)
+        return await piecewise.receive_file(self, file, count)
 
     # ── end ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -8,9 +8,10 @@ from collections import deque
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from portside.address import Address, InternetAddress
-from portside.contracts import Network
-from portside.errors import ConnectionClosed, ConnectionLost, HandlerError, PortsideError, TlsFailed
+from portside.contracts import Connection, Network
+from portside.errors import ConnectionClosed, ConnectionLost, EndOfStream, PortsideError, TlsFailed
 from portside.events import EndReason
+from portside.net import piecewise
 from portside.net.stream import PIECE_BYTES, Deadline, State, Stream
 
 if TYPE_CHECKING:
@@ -118,7 +119,16 @@ def _time_out(future: asyncio.Future[None], timeout_s: float) -> None:
 class MemoryConnection(Stream):
     """One end of a pair."""
 
-    __slots__ = ("_engine", "_incoming", "_outgoing", "_shut", "_spare", "_state")
+    __slots__ = (
+        "_incoming",
+        "_is_closed",
+        "_is_reading",
+        "_is_writing",
+        "_outgoing",
+        "_shut",
+        "_spare",
+        "_write_lock",
+    )
 
     def __init__(
         self, incoming: Pipe, outgoing: Pipe, *, network: Network, local: Address = SERVER, peer: Address = CLIENT
@@ -126,10 +136,11 @@ class MemoryConnection(Stream):
         super().__init__(network, local=local, peer=peer)
         self._incoming = incoming
         self._outgoing = outgoing
-        self._engine: TlsEngine | None = None
         self._spare = bytearray()  # plain bytes of TLS records beyond what was asked for
         self._shut = False
-        self._state: State = "busy"
+        self._write_lock = asyncio.Lock()  # what one call writes stays together, whichever task calls
+        # What tasks do here, each by itself: one may write while another waits for bytes.
+        self._is_reading = self._is_writing = self._is_closed = False
 
     def _find_local(self) -> Address:
         raise AssertionError("given at birth")
@@ -137,9 +148,15 @@ class MemoryConnection(Stream):
     def _find_peer(self) -> Address:
         raise AssertionError("given at birth")
 
-    @property
-    def state(self) -> State:
-        return self._state
+    def _peer_has_hung_up(self) -> bool:
+        return self._incoming.is_ended or self._incoming.is_reset
+
+    def _waits_for(self) -> State:
+        if self._is_closed:
+            return "closing"
+        if self._is_writing:
+            return "writing"
+        return "reading" if self._is_reading else "busy"
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -161,7 +178,7 @@ class MemoryConnection(Stream):
         return data
 
     async def _receive(self, limit: int, deadline: Deadline) -> bytes:
-        self._state = "reading"
+        self._is_reading = True
         try:
             while True:
                 self._check_alive(self._incoming)
@@ -171,7 +188,7 @@ class MemoryConnection(Stream):
                     return b""
                 await self._incoming.change(deadline.left_s(), "bytes of its peer")
         finally:
-            self._state = "busy"
+            self._is_reading = False
 
     async def _receive_sealed(self, engine: TlsEngine, limit: int, deadline: Deadline) -> bytes:
         while not self._spare and not engine.ended:
@@ -192,7 +209,11 @@ class MemoryConnection(Stream):
 
     async def write(self, *chunks: bytes | bytearray | memoryview) -> None:
         self._check_writable()
-        view = memoryview(b"".join(chunks))
+        async with self._write_lock:
+            self._check_writable()
+            await self._write(memoryview(b"".join(chunks)))
+
+    async def _write(self, view: memoryview) -> None:
         while view:
             size = min(len(view), TLS_PIECE_BYTES) if self._engine is not None else len(view)
             if self._pace_out is not None:
@@ -207,7 +228,7 @@ class MemoryConnection(Stream):
 
     async def _transmit(self, data: bytes | memoryview, *, counted: bool = False) -> None:
         view = memoryview(data)
-        self._state = "writing"
+        self._is_writing = True
         try:
             while True:
                 self._check_alive(self._outgoing)
@@ -220,7 +241,7 @@ class MemoryConnection(Stream):
                 if not self._outgoing.is_reset:
                     await self._outgoing.change(None, "its peer to read")
         finally:
-            self._state = "busy"
+            self._is_writing = False
 
     def _check_writable(self) -> None:
         self._check_open()
@@ -236,31 +257,32 @@ class MemoryConnection(Stream):
     async def write_eof(self) -> None:
         self._check_open()
         if not self._shut:
-            self._shut = True
-            if self._engine is not None:
-                await self._transmit(self._engine.close())
-            self._outgoing.finish()
+            async with self._write_lock:
+                self._shut = True
+                if self._engine is not None:
+                    await self._transmit(self._engine.close())
+                self._outgoing.finish()
 
     async def send_file(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> int:
         self._check_writable()
-        return await self._send_file_by_pieces(file, offset, count)
+        return await piecewise.send_file(self, file, offset, count)
 
     async def receive_file(self, file: BinaryIO, count: int | None = None) -> int:
-        return await self._receive_file_by_pieces(file, count)
+        return await piecewise.receive_file(self, file, count)
 
     # ── upgrade and end ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def start_tls(
-        self, context: ssl.SSLContext, *, server_side: bool = True, server_name: str | None = None
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool = True,
+        server_name: str | None = None,
+        resume: Connection | None = None,
     ) -> None:
-        from portside.net.tls_engine import TlsEngine
+        from portside.net.upgrade import engine_for
 
-        self._check_open()
-        if self._engine is not None:
-            raise HandlerError("the connection is under TLS already")
-        if self._buffer:
-            raise TlsFailed(f"{len(self._buffer)} plain bytes stood behind the upgrade to TLS")
-        engine = TlsEngine(context, server_side=server_side, server_name=server_name)
+        engine = engine_for(self, context, server_side=server_side, server_name=server_name, resume=resume)
         self._engine = engine
         try:
             await self._shake_hands(engine)
@@ -283,8 +305,25 @@ class MemoryConnection(Stream):
                 engine.feed_eof()
             done = engine.done
 
+    async def stop_tls(self) -> None:
+        from portside.net.upgrade import LastWords, engine_to_stop
+
+        engine = engine_to_stop(self)
+        self._check_writable()
+        words = LastWords(engine)
+        no_deadline = Deadline(self.network, None)
+        try:
+            await self._transmit(engine.close())
+            while not words.are_over:
+                words.take(await self._receive(PIECE_BYTES, no_deadline))
+        except (TlsFailed, EndOfStream) as error:
+            self._failure = ConnectionLost(str(error))
+            raise
+        words.plain(self, self._spare)
+        self._spare = bytearray()
+
     async def close(self) -> None:
-        if self._state == "closing":
+        if self._is_closed:
             return
         try:
             if self._failure is None and self._engine is not None and self._engine.done and not self._shut:
@@ -297,12 +336,12 @@ class MemoryConnection(Stream):
             self._let_go()
 
     def _let_go(self) -> None:
-        self._state = "closing"
+        self._is_closed = True
         self._outgoing.finish()
         self._incoming.discard()
 
     def abort(self) -> None:
-        if self._state != "closing":
+        if not self._is_closed:
             if self._failure is None:
                 self._failure = ConnectionClosed("the connection was aborted")
             self._outgoing.chunks.clear()
@@ -313,7 +352,7 @@ class MemoryConnection(Stream):
     def end(self, reason: EndReason, farewell: bytes = b"") -> None:
         if not self._record_end(reason):
             return
-        if farewell and self._state != "writing" and not self._shut:
+        if farewell and not self._is_writing and not self._shut:
             self._outgoing.put(farewell if self._engine is None else self._seal(self._engine, farewell))
         self._outgoing.finish()
         self._incoming.discard()

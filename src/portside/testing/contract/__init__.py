@@ -7,6 +7,7 @@ needs pytest.
 
 from __future__ import annotations
 
+from portside.testing.contract.company import CompanyContract
 from portside.testing.contract.ends import EndContract
 from portside.testing.contract.files import FileContract
 from portside.testing.contract.identity import IdentityContract, UpgradeContract
@@ -55,5 +56,7 @@ __all__ = [
 ]
 
 
-class ConnectionContract(ReadingContract, WritingContract, FileContract, EndContract, IdentityContract):
+class ConnectionContract(
+    ReadingContract, WritingContract, FileContract, EndContract, CompanyContract, IdentityContract
+):
     """Everything a connection promises, plain or under TLS."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -10,10 +12,13 @@ import pytest
 from portside.address import InternetAddress
 from portside.errors import (
     ConnectionLost,
+    EndOfStream,
     HandlerError,
     TlsFailed,
 )
 from portside.net.stream import Stream
+from portside.net.tls_engine import TlsEngine
+from portside.testing.contract.company import two_ends
 from portside.testing.contract.ends import check_unusable
 from portside.testing.contract.pairs import (
     PATIENCE_S,
@@ -64,6 +69,20 @@ class IdentityContract:
             await connection.read()
 
         pairs.run(server, nothing)
+
+    def test_an_end_that_the_peer_has_not_said_under_tls_is_known(self, pairs: Pairs) -> None:
+        async def server(connection: Stream) -> None:
+            assert await read_all(connection) == b"half of it"
+            assert connection.is_truncated is (pairs.tls is not None)
+
+        async def client(connection: Stream) -> None:
+            await connection.write(b"half of it")
+            assert not connection.is_truncated
+            pairs.cut(connection)
+            assert await connection.read() == b""
+            assert not connection.is_truncated
+
+        pairs.run(server, client)
 
 
 async def shake_hands_and_read(connection: Stream, context: ssl.SSLContext) -> bytes:
@@ -135,3 +154,121 @@ class UpgradeContract:
                 await connection.start_tls(tls_contexts[0])
 
         pairs.run(server, nothing)
+
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    def test_a_session_is_resumed(self, pairs: Pairs, tls_contexts: TlsContexts, version: ssl.TLSVersion) -> None:
+        earlier: list[Stream] = []
+
+        async def server(connection: Stream) -> None:
+            await connection.start_tls(tls_contexts[0])
+            assert connection.tls is not None
+            assert connection.tls.resumed is bool(earlier)
+            await connection.write(b"hello\n")
+            assert await connection.read_line() == b"seen"
+
+        async def client(connection: Stream) -> None:
+            resume = earlier[-1] if earlier else None
+            await connection.start_tls(tls_contexts[1], server_side=False, server_name=SERVER_NAME, resume=resume)
+            assert await connection.read_line() == b"hello"  # a ticket of TLS 1.3 comes with it
+            assert connection.tls is not None
+            assert connection.tls.version == version.name.replace("TLSv1_", "TLSv1.")
+            assert connection.tls.resumed is bool(earlier)
+            earlier.append(connection)
+            await connection.write(b"seen\n")
+
+        with only(tls_contexts[1], version):
+            for _ in range(3):
+                pairs.run(server, client)
+
+    def test_only_a_client_resumes_and_only_under_the_same_context(
+        self, pairs: Pairs, tls_contexts: TlsContexts
+    ) -> None:
+        async def server(connection: Stream) -> None:
+            await connection.start_tls(tls_contexts[0])
+            await connection.read()
+
+        async def client(connection: Stream) -> None:
+            await connection.start_tls(tls_contexts[1], server_side=False, server_name=SERVER_NAME)
+            async with two_ends(connection) as (one, other):
+                with pytest.raises(HandlerError, match="resumed"):
+                    await one.start_tls(
+                        ssl.create_default_context(), server_side=False, server_name=SERVER_NAME, resume=connection
+                    )
+                with pytest.raises(HandlerError, match="resumed"):
+                    await other.start_tls(tls_contexts[0], resume=connection)
+
+        pairs.run(server, client)
+
+    def test_the_conversation_goes_back_to_plain_bytes(self, pairs: Pairs, tls_contexts: TlsContexts) -> None:
+        async def server(connection: Stream) -> None:
+            for _ in range(2):
+                await connection.start_tls(tls_contexts[0])
+                assert await connection.read_line() == b"CCC"
+                await connection.write(b"200 plain from here on\r\n")
+                await connection.stop_tls()
+                assert connection.tls is None
+                assert not connection.is_truncated
+                with pytest.raises(HandlerError, match="not under TLS"):
+                    await connection.stop_tls()
+                assert await connection.read_line() == b"plain"
+                await connection.write(b"indeed\r\n")
+
+        async def client(connection: Stream) -> None:
+            for _ in range(2):
+                await connection.start_tls(tls_contexts[1], server_side=False, server_name=SERVER_NAME)
+                await connection.write(b"CCC\r\n")
+                assert await connection.read_line() == b"200 plain from here on"
+                await connection.stop_tls()
+                await connection.write(b"plain\r\n")
+                assert await connection.read_line() == b"indeed"
+
+        pairs.run(server, client)
+
+    def test_plain_bytes_right_behind_the_end_of_tls_are_kept(self, pairs: Pairs, tls_contexts: TlsContexts) -> None:
+        async def server(connection: Stream) -> None:
+            await connection.start_tls(tls_contexts[0])
+            assert await connection.read_line() == b"CCC"
+            await connection.write(b"200 plain from here on\r\n")
+            await connection.stop_tls()
+            assert await connection.read_line() == b"sealed"
+            assert await connection.read_line() == b"plain"
+            assert await connection.read() == b""
+
+        async def client(connection: Stream) -> None:
+            tls = TlsEngine(tls_contexts[1], server_side=False, server_name=SERVER_NAME)
+            while not tls.handshake():
+                await connection.write(tls.pending_output())
+                tls.receive(await connection.read())
+            # All at once, and without waiting for the other end's close_notify.
+            await connection.write(tls.send(b"CCC\r\nsealed\r\n"), tls.close(), b"plain\r\n")
+            await connection.write_eof()
+            await read_all(connection)
+
+        pairs.run(server, client)
+
+    def test_a_peer_that_leaves_instead_of_ending_tls_fails_it(self, pairs: Pairs, tls_contexts: TlsContexts) -> None:
+        async def server(connection: Stream) -> None:
+            await connection.start_tls(tls_contexts[0])
+            assert await connection.read_line() == b"CCC"
+            with pytest.raises(EndOfStream):
+                await connection.stop_tls()
+            await check_unusable(connection, ConnectionLost)
+
+        async def client(connection: Stream) -> None:
+            await connection.start_tls(tls_contexts[1], server_side=False, server_name=SERVER_NAME)
+            await connection.write(b"CCC\r\n")
+            pairs.cut(connection)
+            await read_all(connection)
+
+        pairs.run(server, client)
+
+
+@contextlib.contextmanager
+def only(context: ssl.SSLContext, version: ssl.TLSVersion) -> Iterator[None]:
+    """Have the context speak nothing but that version."""
+    before = context.maximum_version
+    context.maximum_version = version
+    try:
+        yield
+    finally:
+        context.maximum_version = before

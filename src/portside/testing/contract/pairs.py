@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from portside.address import InternetAddress, parse_endpoint
 from portside.net.blocking import NETWORK, BlockingConnection
 from portside.net.drive import drive
-from portside.net.sockets import Socket, accept_nowait, bind, open_stream, sockaddr_of, socketpair
+from portside.net.sockets import SHUT_WR, Socket, accept_nowait, bind, open_stream, sockaddr_of, socketpair
 from portside.net.stream import Stream
 from portside.testing.memory import MemoryNetwork, pair
 
@@ -60,6 +60,10 @@ class Pairs(ABC):
     @abstractmethod
     def _run(self, server: Program, client: Program) -> list[BaseException]: ...
 
+    @abstractmethod
+    def cut(self, connection: Any) -> None:
+        """End our stream as an attacker on the way would: beneath TLS, which says nothing of it."""
+
 
 def connected_sockets(kind: str = "tcp") -> tuple[Socket, Socket]:
     """Return a server's and a client's end: ``unix``, or ``tcp``, over IPv4 through a dual-stack listener."""
@@ -84,6 +88,9 @@ class BlockingPairs(Pairs):
         super().__init__(tls=tls)
         self._kind = kind
         self.can_reset = kind != "unix"
+
+    def cut(self, connection: Any) -> None:
+        connection._socket.shutdown(SHUT_WR)
 
     def _run(self, server: Program, client: Program) -> list[BaseException]:
         ends = [BlockingConnection(sock, network=NETWORK) for sock in connected_sockets(self._kind)]
@@ -141,6 +148,9 @@ class LoopPairs(Pairs):
 class MemoryPairs(LoopPairs):
     """Connections that only live in memory."""
 
+    def cut(self, connection: Any) -> None:
+        connection._outgoing.finish()
+
     @contextlib.asynccontextmanager
     async def _connected(self, server: Program, client: Program):  # type: ignore[no-untyped-def]
         server_end, client_end = pair(network=MemoryNetwork())
@@ -162,6 +172,10 @@ class HandlerPairs(LoopPairs):
         self._kind = kind
         self.can_reset = kind != "unix"
         self._handler_is_client = handler_is_client
+
+    def cut(self, connection: Any) -> None:
+        connection._shut_down()
+        connection._shut = True  # nothing more can be said
 
     @contextlib.asynccontextmanager
     async def _connected(self, server: Program, client: Program):  # type: ignore[no-untyped-def]
