@@ -25,7 +25,7 @@ WATCHED: Final = select.EPOLLIN | select.EPOLLPRI | select.EPOLLOUT | select.EPO
 READABLE: Final = select.EPOLLIN | select.EPOLLOUT  # bytes have come, and as almost always there is room to answer
 HANGUP: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 # Behind a short read there is more: the end or an error, or bytes behind an urgent one, at which every read stops.
-MORE_BEHIND: Final = HANGUP
+MORE_BEHIND: Final = HANGUP | select.EPOLLPRI
 
 
 class Lane(Turns):

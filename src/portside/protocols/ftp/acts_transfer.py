@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from portside import events
 from portside.contracts import Connection
+from portside.errors import PortsideError
 from portside.protocols.ftp import acts
 from portside.protocols.ftp.acts_files import digest_of, entry_at
 from portside.protocols.ftp.listings import Listing, open_listing
@@ -86,6 +87,11 @@ async def _conduct(visit: Visit, transfer: Transfer, exchange: Exchange, opening
     try:
         await visit.say(Reply(150, (opening,)))
         await visit.say(await _reply_of(visit, transfer, exchange, how))
+    except PortsideError:
+        raise
+    except Exception:  # a bug of ours, which the visit hears of when it waits: the client must not wait as well
+        await visit.say(Reply(451, ("Something went wrong here.",)))
+        raise
     finally:
         await exchange.close()
         await transfer.close()
