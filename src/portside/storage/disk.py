@@ -29,7 +29,7 @@ from portside.storage.contract import (
 )
 from portside.storage.disk_listing import DiskListing
 from portside.storage.entries import build_entry, build_entry_nowait
-from portside.storage.failures import LEADS_OUT, Translated, rename_error, storage_error
+from portside.storage.failures import LEADS_OUT, RESERVED, Translated, rename_error, storage_error
 from portside.storage.hidden import has_hidden, is_hidden
 from portside.storage.interrupted import Rounds, kept_bytes, sweep, without_uploads
 from portside.storage.paths import join, split
@@ -42,8 +42,6 @@ _LOOK: Final = os.O_PATH | os.O_CLOEXEC
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 _KEEP_S: Final = 86_400.0
-
-_RESERVED: Final = "the name is kept for uploads on their way"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +215,7 @@ class DiskStorage:
                 if name in {"", ".", ".."}:
                     raise IsDirectory(path)
                 if is_hidden(name):
-                    raise Denied(path, _RESERVED)
+                    raise Denied(path, RESERVED)
                 parent = self._resolution.open(self._root, directory or ".", DIRECTORY)
                 try:
                     facts = _facts_of(parent, name)
@@ -357,7 +355,7 @@ def _visible(path: str) -> str:
 def _nameable(path: str) -> str:
     """The same for a path whose last name is to be given to something."""
     if is_hidden(split(path)[1]):
-        raise Denied(path, _RESERVED)
+        raise Denied(path, RESERVED)
     return _visible(path)
 
 

@@ -21,6 +21,7 @@ from portside.storage.contract import (
 )
 
 LEADS_OUT: Final = "the path leads out of the root"
+RESERVED: Final = "the name is kept for uploads on their way"
 
 # The sentence is None where the class has the right one.
 _MEANINGS: Final[dict[int, tuple[type[StorageError], str | None]]] = {
@@ -46,6 +47,7 @@ _MEANINGS: Final[dict[int, tuple[type[StorageError], str | None]]] = {
     errno.EMLINK: (StorageFull, "the directory can hold no more directories"),
     errno.EROFS: (StorageFailed, "the file system is read-only"),
     errno.EIO: (StorageFailed, "the disk failed"),
+    errno.EBADF: (StorageFailed, "the storage is closed"),
     errno.EMFILE: (StorageFailed, "no file descriptor is left"),
     errno.ENFILE: (StorageFailed, "no file descriptor is left"),
 }
@@ -56,6 +58,11 @@ def storage_error(error: OSError, path: str) -> StorageError:
     code = error.errno or 0
     kind, sentence = _MEANINGS.get(code, (StorageFailed, f"the storage failed: {os.strerror(code)}"))
     return kind(path, sentence)
+
+
+def too_few(path: str, there: int, offset: int) -> Denied:
+    """Return the error of an upload that is to go on behind more bytes than there are."""
+    return Denied(path, f"only {there} bytes are there, not {offset}")
 
 
 def rename_error(error: OSError, source: str, target: str) -> StorageError:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, Final, NamedTuple, cast
 
-from portside.storage.contract import Denied, Entry, IsDirectory, NotRegular, StorageFailed
+from portside.storage.contract import Entry, IsDirectory, NotRegular, StorageFailed
 from portside.storage.copying import copy_start, write_whole
 from portside.storage.entries import build_entry
-from portside.storage.failures import storage_error
+from portside.storage.failures import storage_error, too_few
 from portside.storage.interrupted import Taken, take
 
 _OWNER_MODE: Final = 0o600  # so that an upload which replaces a read-only file can be gone on with
@@ -141,7 +141,7 @@ def _prepare(place: Place, taken: Taken, offset: int | None, care: Care) -> int:
     else:
         start = max(waiting, 0 if place.facts is None else place.facts.st_size)
     if offset is not None and start < offset:
-        raise Denied(place.path, f"only {start} bytes are there, not {offset}")
+        raise too_few(place.path, start, offset)
     if not taken.fresh:
         os.ftruncate(taken.descriptor, start)
     if start:

@@ -19,7 +19,7 @@ from portside.storage.contract import (
     StorageError,
     StorageFailed,
 )
-from portside.testing.storage.trees import HIDDEN, Fixtures, entries, get, interrupt, put, tree
+from portside.testing.storage.trees import HIDDEN, Fixtures, entries, get, interrupt, put, refuses_or_waits, tree
 
 
 class NamingContract(Fixtures):
@@ -200,6 +200,8 @@ def refused(storage: Storage, path: str, error: type[StorageError] | tuple[type[
     for act in acts:
         with pytest.raises(error):
             act()
+    for act_nowait in (storage.stat_nowait, storage.open_nowait):
+        refuses_or_waits(partial(act_nowait, path), error)
 
 
 class FactContract(Fixtures):
