@@ -81,7 +81,7 @@ class Fixtures:
         return make(keep_s=KEEP_S, now_s=clock)
 
 
-def refuses_or_waits(act: Callable[[], object], error: type[StorageError] | tuple[type[StorageError], ...]) -> None:
-    """Assert that an act which does not wait raises the error, or says that it would have to wait."""
-    with suppress(error):
+def refuses_or_waits(act: Callable[[], object], *errors: type[StorageError]) -> None:
+    """Assert that an act which does not wait raises such an error, or says that it would have to wait."""
+    with suppress(*errors):
         assert act() is None
