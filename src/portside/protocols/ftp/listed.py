@@ -47,7 +47,7 @@ def parse_listing_line(line: bytes | str, now_s: float) -> Listed | None:
     if not text.strip() or _TOTAL.fullmatch(text):
         return None
     listed = _parse_eplf(text) if text.startswith("+") else _parse_unix(text, now_s) or _parse_dos(text)
-    if listed is None or any(character in listed.name for character in "\r\n\0"):
+    if listed is None or not listed.name or any(character in listed.name for character in "\r\n\0"):
         raise MalformedMessage(f"a listing has lines as ls -l, MS-DOS or EPLF; this one is {text[:200]!r}")
     return listed
 
