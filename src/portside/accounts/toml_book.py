@@ -41,7 +41,7 @@ def parse_users(text: str, path: str) -> list[Login]:
     reader = _Reader(text, path)
     logins = reader.read(document)
     if reader.mistakes:
-        raise Mistakes(reader.mistakes)
+        raise Mistakes([sentence for _, sentence in sorted(reader.mistakes)])
     return logins
 
 
@@ -51,7 +51,7 @@ class _Reader:
     def __init__(self, text: str, path: str) -> None:
         self._text = text
         self._path = path
-        self.mistakes: list[str] = []
+        self.mistakes: list[tuple[int, str]] = []  # with their lines, 0 where that is not known
 
     def read(self, document: Mapping[str, Any]) -> list[Login]:
         for key in document:
@@ -68,7 +68,7 @@ class _Reader:
         line = line_of(self._text, name, key) if name is not None else None
         place = self._path if line is None else f"{self._path}:{line}"
         said = "" if name is None else ".".join(part for part in ("user", name, key) if part) + ": "
-        self.mistakes.append(f"{place}: {said}{sentence}")
+        self.mistakes.append((line or 0, f"{place}: {said}{sentence}"))
 
     def _login(self, name: str, table: object) -> Login | None:
         why = why_no_name(name)
