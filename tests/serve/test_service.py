@@ -49,6 +49,17 @@ class Visitor:
     def moved_bytes(self) -> int:
         return self.bytes_in + self.bytes_out
 
+    @property
+    def all_bytes_in(self) -> int:
+        return self.bytes_in
+
+    @property
+    def all_bytes_out(self) -> int:
+        return self.bytes_out
+
+    def companions(self) -> list[Any]:
+        return []
+
     def __init__(self, peer: Address = ANNA) -> None:
         self.id = f"test-{id(self)}"
         self.local, self.peer = InternetAddress("192.0.2.200", 7), peer

@@ -330,7 +330,7 @@ class BlockingConnection(Stream):
         if self._failure is None:
             self._failure = failure
 
-    def end(self, reason: EndReason, farewell: bytes = b"") -> None:
+    def _end(self, reason: EndReason, farewell: bytes) -> None:
         if not self._record_end(reason):
             return
         self._direct = False

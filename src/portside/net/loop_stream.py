@@ -279,7 +279,7 @@ class LoopStream(ParkingStream):
         if self._failure is None:
             self._failure = failure
 
-    def end(self, reason: EndReason, farewell: bytes = b"") -> None:
+    def _end(self, reason: EndReason, farewell: bytes) -> None:
         is_told_elsewhere = any(companion._is_waited_for() for companion in self._parking_companions())
         if not self._record_end(reason):
             return

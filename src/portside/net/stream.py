@@ -332,13 +332,20 @@ class Stream(ABC):
     @abstractmethod
     def abort(self) -> None: ...
 
-    @abstractmethod
     def end(self, reason: EndReason, farewell: bytes = b"") -> None:
         """End the connection from outside its handler, saying ``farewell`` if it can be sent without waiting.
 
         The handler's pending call, or its next, raises ConnectionEnded(reason). On blocking streams any thread may
-        call it, on event streams the loop's. The first reason counts.
+        call it, on event streams the loop's. The first reason counts. Its companions end with it, and after it:
+        whoever is with one must not find that it can still speak here.
         """
+        self._end(reason, farewell)
+        for companion, _ in self.companions():
+            companion.end(reason)
+
+    @abstractmethod
+    def _end(self, reason: EndReason, farewell: bytes) -> None:
+        """End this one connection, if it is not over already."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -369,14 +376,12 @@ class Stream(ABC):
             raise self._failure.with_traceback(None)
 
     def _record_end(self, reason: EndReason) -> bool:
-        """Note why the connection is ended from outside, and end its companions; False if it was over already."""
-        is_first = self._failure is None
-        if is_first:
-            self.ended_because = reason
-            self._failure = ConnectionEnded(reason)
-        for companion, _ in self.companions():
-            companion.end(reason)
-        return is_first
+        """Note why the connection is ended from outside; False if it was over already."""
+        if self._failure is not None:
+            return False
+        self.ended_because = reason
+        self._failure = ConnectionEnded(reason)
+        return True
 
 
 class Deadline:

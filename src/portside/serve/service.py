@@ -287,8 +287,8 @@ class Service:
         self.live.pop(connection.id, None)
         reason, detail = how_it_ended(connection, error)
         ledger = self.ledger
-        ledger.count(BYTES_IN, connection.bytes_in)
-        ledger.count(BYTES_OUT, connection.bytes_out)
+        ledger.count(BYTES_IN, connection.all_bytes_in)
+        ledger.count(BYTES_OUT, connection.all_bytes_out)
         if reason in _ENDED:
             ledger.count(_ENDED[reason])
         try:
@@ -312,8 +312,8 @@ class Service:
                 connection.id,
                 local,
                 connection.peer,
-                connection.bytes_in,
-                connection.bytes_out,
+                connection.all_bytes_in,
+                connection.all_bytes_out,
                 connection.age_s,
                 reason,
                 detail,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
+from portside.net.stream import Stream
 from portside.serve.service import LIVE_BYTES_IN, LIVE_BYTES_OUT, OPEN, Service
 
 TICK_S: Final = 1.0
@@ -22,7 +23,8 @@ class Sweeper:
     """Ends connections of a service that are idle or too old. Call ``tick`` about once a second.
 
     Idle means that no byte moved either way while the connection waited for its peer: to read, to write or to close.
-    A handler that computes, or waits for something else, is busy and not idle.
+    A handler that computes, or waits for something else, is busy and not idle; so is a connection as long as it has
+    companions, each of which may be idle for a time of its own.
     """
 
     def __init__(self, service: Service, clock: Callable[[], float] = monotonic) -> None:
@@ -36,25 +38,34 @@ class Sweeper:
         service, idle_s, life_s = self._service, self._idle_s, self._life_s
         connections = list(service.live.values())  # ending one may take it out of the dict, as may other threads
         for connection in connections:
-            moved = connection.moved_bytes
-            # What moved since the last look may have moved just now: counting from now never ends anyone early.
-            if connection.state == "busy":
-                connection.swept_bytes = -1  # it may begin to wait at any moment: the next look counts as a movement
-            elif moved != connection.swept_bytes:
-                connection.swept_bytes = moved
-                connection.swept_s = now_s
-            elif now_s - connection.swept_s >= idle_s:
+            for companion, may_be_idle_s in connection.companions():
+                if _is_idle(companion, now_s, may_be_idle_s):
+                    companion.end("idle")
+            if _is_idle(connection, now_s, idle_s):
                 # In the middle of a message of ours, or behind a full window, words would do harm or not arrive.
                 connection.end("idle", service.goodbye(IDLE_WORDS) if connection.state == "reading" else b"")
-                continue
-            if connection.age_s >= life_s:
+            elif connection.age_s >= life_s:
                 connection.end("life", service.goodbye(LIFE_WORDS) if connection.state == "reading" else b"")
         publish(service)
+
+
+def _is_idle(connection: Stream, now_s: float, idle_s: float) -> bool:
+    """Return whether nothing has moved for that long, and note what has moved until now."""
+    moved = connection.moved_bytes
+    # What moved since the last look may have moved just now: counting from now never ends anyone early.
+    if connection.state == "busy":
+        connection.swept_bytes = -1  # it may begin to wait at any moment: the next look counts as a movement
+    elif moved != connection.swept_bytes:
+        connection.swept_bytes = moved
+        connection.swept_s = now_s
+    else:
+        return now_s - connection.swept_s >= idle_s
+    return False
 
 
 def publish(service: Service) -> None:
     """Write down how many connections there are, and what they have moved so far."""
     connections = list(service.live.values())
     service.ledger.put(OPEN, len(connections))
-    service.ledger.put(LIVE_BYTES_IN, sum([connection.bytes_in for connection in connections]))
-    service.ledger.put(LIVE_BYTES_OUT, sum([connection.bytes_out for connection in connections]))
+    service.ledger.put(LIVE_BYTES_IN, sum([connection.all_bytes_in for connection in connections]))
+    service.ledger.put(LIVE_BYTES_OUT, sum([connection.all_bytes_out for connection in connections]))

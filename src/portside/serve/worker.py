@@ -369,8 +369,8 @@ def row_of(connection: Stream) -> say.Row:
         local=say.address_json(local),
         started_at=connection.started_at.isoformat(timespec="milliseconds"),
         age_s=round(connection.age_s, 3),
-        bytes_in=connection.bytes_in,
-        bytes_out=connection.bytes_out,
+        bytes_in=connection.all_bytes_in,
+        bytes_out=connection.all_bytes_out,
         state=connection.state,
         tls=tls.version if tls is not None else None,
     )

@@ -349,7 +349,7 @@ class MemoryConnection(Stream):
             self._incoming.reset()
             self._let_go()
 
-    def end(self, reason: EndReason, farewell: bytes = b"") -> None:
+    def _end(self, reason: EndReason, farewell: bytes) -> None:
         if not self._record_end(reason):
             return
         if farewell and not self._is_writing and not self._shut:
