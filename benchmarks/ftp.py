@@ -63,6 +63,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--dir", type=Path, help="where the files are (default: in memory, where there is room)")
     parser.add_argument("--python", default=sys.executable, help="interpreter that has pyftpdlib")
     parser.add_argument("--peers", type=Path, help="folder with packages unpacked, for servers that are not installed")
+    urgent = "servers and load go before everybody else's work: for a machine that others use too, as root"
+    parser.add_argument("--urgent", action="store_true", help=urgent)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
     parser.add_argument("--progress", action="store_true", help="say on stderr what is being measured")
     parser.add_argument("--no-namespace", action="store_true", help="measure in the network as it is")
@@ -175,10 +177,18 @@ def run(options: argparse.Namespace, programs: Path, own_network: bool) -> None:
     cores = machine.choose_cores()
     congestion = None if own_network else machine.CONGESTION_FOR_ALL
     with files_in(folder) as root, kept_awake(cores, programs) as awake, contextlib.ExitStack() as stack:
-        load = Load(compile_generator(programs), cores, congestion, root, awake)
+        load = Load(compile_generator(programs), cores, congestion, root, awake, options.urgent)
         make_files(load, sizes, cases)
-        certificate = make_certificate(programs)
-        starter = Starter(root, programs, certificate, options.python, options.peers, cores.server, congestion)
+        starter = Starter(
+            root=root,
+            folder=programs,
+            certificate=make_certificate(programs),
+            python=options.python,
+            peers=options.peers,
+            core=cores.server,
+            congestion=congestion,
+            is_urgent=options.urgent,
+        )
         servers, skipped = start_all([REFERENCE, *options.servers], starter, stack)
         results = []
         for case in sorted(cases, key=lambda one: one.has_new_servers):

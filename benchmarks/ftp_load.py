@@ -53,6 +53,16 @@ def compile_generator(folder: Path) -> Path:
     return compile_c(C / "ftp_load.c", folder, *others, *TLS_LIBRARIES)
 
 
+# Of nice(1). To the scheduler a session of processes is one (sched(7), autogroup), so it is set for all of them.
+LAST, FIRST = 19, -20
+
+
+def give_precedence(process: subprocess.Popen[bytes], nice: int) -> None:
+    """Set how the session that the process leads stands to all others on its core, where there is such a thing."""
+    with contextlib.suppress(OSError):
+        (machine.PROC / str(process.pid) / "autogroup").write_text(str(nice))
+
+
 @contextlib.contextmanager
 def kept_awake(cores: machine.Cores, folder: Path) -> Iterator[tuple[int, ...]]:
     """Keep both cores from sleeping meanwhile; the program that does is compiled into the folder."""
@@ -61,6 +71,7 @@ def kept_awake(cores: machine.Cores, folder: Path) -> Iterator[tuple[int, ...]]:
         processes = [start([str(program)], core, stderr=said) for core in {cores.server, cores.load}]
         for process in processes:
             stack.callback(stop_process, process)
+            give_precedence(process, LAST)
         yield tuple(process.pid for process in processes)
 
 
@@ -73,6 +84,7 @@ class Load:
     congestion: str | None
     root: Path
     awake: tuple[int, ...] = ()  # processes that keep the cores from sleeping, and take no time from anybody
+    is_urgent: bool = False  # goes before everybody else's work
 
     def make_files(self, folder: str, *, files: int, size: int) -> None:
         """Write files that the generator will know again. Raises: LoadFailed, as when the disk is full."""
@@ -88,8 +100,15 @@ class Load:
         command = self._command({**options, **congestion, "port": server.port})
         with machine.on_core(self.cores.load):
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment(),
+                start_new_session=True,
             )
+        if self.is_urgent:
+            give_precedence(process, FIRST)
         try:
             _wait_for(process, "ready")
             memory, before = server.memory_bytes(), self._clocks(server, process)
