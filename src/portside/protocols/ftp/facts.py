@@ -83,47 +83,49 @@ def build_facts(
     ``kind`` is said instead of "dir" where the directory itself is listed; ``name`` instead of the entry's own, as
     MLST tells the path that it was asked for. CR, LF and NUL in a name are shown as ``?``.
     """
-    template = _template(entry, wanted, permissions, kind)
-    return _fill(template, entry, entry.name if name is None else name).translate(_FORGES_LINES)
+    named = entry if name is None else entry._replace(name=name)
+    (line,) = _lines((named,), wanted, permissions, kind)
+    return line.removesuffix("\r\n").translate(_FORGES_LINES)
 
 
 def build_facts_lines(entries: Iterable[Entry], wanted: Collection[str], permissions: Collection[Permission]) -> bytes:
     """Return a line with CR LF for each entry, in their order: what MLSD sends.
 
-    Names with CR or LF are left out. An entry takes one to two microseconds: a directory has few kinds, modes and
-    owners, and what they make of a line is made once for each.
+    Names with CR or LF are left out. An entry takes one to two microseconds.
     """
-    templates: dict[tuple[Kind, int, str, str, bool], str] = {}
-    lines: list[str] = []
-    for entry in entries:
-        shape = (entry.kind, entry.mode, entry.owner, entry.group, not entry.unique)
-        template = templates.get(shape)
-        if template is None:
-            template = templates[shape] = _template(entry, wanted, permissions, None) + "\r\n"
-        lines.append(_fill(template, entry, entry.name))
+    lines = _lines(entries, wanted, permissions, None)
     text = "".join(lines)
     if text.count("\n") != len(lines) or text.count("\r") != len(lines):
         text = "".join(line for line in lines if line.count("\n") == line.count("\r") == 1)
     return text.encode("utf-8", "surrogateescape")
 
 
-def _fill(template: str, entry: Entry, name: str) -> str:
-    """Fill the six places of a template: size, day, minute and second of the time, unique, and name."""
-    day, second = divmod(entry.modified_ns // NS_PER_S, DAY_S)
-    return template % (
-        entry.size_bytes,
-        day_text(day),
-        MINUTES[second // 60],
-        SECONDS[second % 60],
-        entry.unique,
-        name,
-    )
+def _lines(
+    entries: Iterable[Entry], wanted: Collection[str], permissions: Collection[Permission], special: Special | None
+) -> list[str]:
+    # A directory has few kinds, modes and owners: what they make of a line is made once for each.
+    templates: dict[tuple[Kind, int, str, str, bool], str] = {}
+    lines: list[str] = []
+    for entry in entries:
+        name, kind, size_bytes, modified_ns, mode, _, owner, group, unique = entry
+        shape = (kind, mode, owner, group, not unique)
+        template = templates.get(shape)
+        if template is None:
+            template = templates[shape] = _template(entry, wanted, permissions, special)
+        day, second = divmod(modified_ns // NS_PER_S, DAY_S)
+        lines.append(template % (size_bytes, day_text(day), MINUTES[second // 60], SECONDS[second % 60], unique, name))
+    return lines
 
 
-def _template(entry: Entry, wanted: Collection[str], permissions: Collection[Permission], kind: Special | None) -> str:
-    """Return what all entries of that shape have in common, for ``_fill``."""
+def _template(
+    entry: Entry, wanted: Collection[str], permissions: Collection[Permission], special: Special | None
+) -> str:
+    """Return the line that all entries of this one's shape have in common, with six places to fill:
+
+    the size, the day, the minute and the second it was modified, what is unique, and the name.
+    """
     known = {
-        "type": kind or _TYPES[entry.kind],
+        "type": special or _TYPES[entry.kind],
         "perm": build_perm(entry.kind, permissions),
         "UNIX.mode": f"0{entry.mode:o}",
         "UNIX.owner": entry.owner.translate(_NO_VALUE),
@@ -139,7 +141,7 @@ def _template(entry: Entry, wanted: Collection[str], permissions: Collection[Per
             parts.append(f"{fact}={places[fact]};")
         else:  # its place takes the value all the same, and shows no character of it
             parts.append(places[fact].replace("%s", "%.0s"))
-    return "".join((*parts, " %s"))
+    return "".join((*parts, " %s\r\n"))
 
 
 # ── parsing ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -71,8 +71,8 @@ def build_listing_line(entry: Entry, now_s: float, widths: Widths = Widths()) ->
     Shape:  ``-rw-r--r-- 1 owner group 1234 Nov 25 12:00 name``, in UTC; the year in place of the time for what was
             not modified within the last six months, or only will be. Links have no ``->``.
     """
-    text = _fill(_template(entry, widths), entry, now_s - SIX_MONTHS_S, now_s)
-    return text.removesuffix("\r\n").translate(_FORGES_LINES)
+    (line,) = _lines((entry,), now_s, widths)
+    return line.removesuffix("\r\n").translate(_FORGES_LINES)
 
 
 def build_listing(entries: Sequence[Entry], now_s: float, widths: Widths | None = None) -> bytes:
@@ -80,37 +80,41 @@ def build_listing(entries: Sequence[Entry], now_s: float, widths: Widths | None 
 
     Without ``widths`` the columns are as wide as these entries need. An entry takes one to two microseconds.
     """
-    columns = widths_of(entries) if widths is None else widths
-    since_s = now_s - SIX_MONTHS_S
-    templates: dict[tuple[Kind, int, int, str, str], str] = {}
-    lines: list[str] = []
-    for entry in entries:
-        shape = (entry.kind, entry.mode, entry.links, entry.owner, entry.group)
-        template = templates.get(shape)
-        if template is None:
-            template = templates[shape] = _template(entry, columns)
-        lines.append(_fill(template, entry, since_s, now_s))
+    lines = _lines(entries, now_s, widths_of(entries) if widths is None else widths)
     text = "".join(lines)
     if text.count("\n") != len(lines) or text.count("\r") != len(lines):
         text = "".join(f"{line[:-2].translate(_FORGES_LINES)}\r\n" for line in lines)
     return text.encode("utf-8", "surrogateescape")
 
 
+def _lines(entries: Iterable[Entry], now_s: float, widths: Widths) -> list[str]:
+    # A directory has few kinds, modes and owners: what they make of a line is made once for each.
+    templates: dict[tuple[Kind, int, int, str, str], str] = {}
+    lines: list[str] = []
+    since_s = now_s - SIX_MONTHS_S
+    for entry in entries:
+        name, kind, size_bytes, modified_ns, mode, links, owner, group, _ = entry
+        shape = (kind, mode, links, owner, group)
+        template = templates.get(shape)
+        if template is None:
+            template = templates[shape] = _template(entry, widths)
+        seconds = modified_ns // NS_PER_S
+        day, second = divmod(seconds, DAY_S)
+        date_text, year = _date(day)
+        clock = _CLOCKS[second // 60] if since_s < seconds <= now_s else year
+        lines.append(template % (size_bytes, date_text, clock, name))
+    return lines
+
+
 def _template(entry: Entry, widths: Widths) -> str:
-    """Return what all entries of that shape have in common, for ``_fill``."""
+    """Return the line that all entries of this one's shape have in common, with four places to fill:
+
+    the size, the day it was modified, the time or the year, and the name.
+    """
     mode = stat.filemode(_TYPE_BITS[entry.kind] | entry.mode)
     owner, group = entry.owner.translate(_NO_WORD), entry.group.translate(_NO_WORD)
     columns = f"{mode} {entry.links:>{widths.links}} {owner:<{widths.owner}} {group:<{widths.group}}"
     return f"{columns.replace('%', '%%')} %{widths.size}d %s %5s %s\r\n"
-
-
-def _fill(template: str, entry: Entry, since_s: float, now_s: float) -> str:
-    """Fill the four places of a template: size, day, time or year, and name."""
-    seconds = entry.modified_ns // NS_PER_S
-    day, second = divmod(seconds, DAY_S)
-    date_text, year = _date(day)
-    clock = _CLOCKS[second // 60] if since_s < seconds <= now_s else year
-    return template % (entry.size_bytes, date_text, clock, entry.name)
 
 
 @lru_cache(maxsize=4_096)
