@@ -349,8 +349,11 @@ def unacknowledged_bytes(sock: Socket) -> int:
 def peer_has_hung_up(sock: Socket) -> bool:
     """Return whether the peer's end of stream, or a reset, has arrived, read or not. Source: poll(2), POLLRDHUP."""
     poll = select.poll()
-    poll.register(sock, select.POLLRDHUP)  # POLLHUP and POLLERR are told in any case
-    return bool(poll.poll(0))
+    try:
+        poll.register(sock, select.POLLRDHUP)  # POLLHUP and POLLERR are told in any case
+        return bool(poll.poll(0))
+    except (ValueError, OSError):  # closed by another thread meanwhile
+        return True
 
 
 def reset_on_close(sock: Socket) -> None:

@@ -11,7 +11,7 @@ A path is text from the root, ``/`` or ``/a/b``, without ``.`` and ``..`` and wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, Literal, NamedTuple, Protocol, TypeAlias
 
 from portside.errors import PortsideError
@@ -104,6 +104,12 @@ class StorageFailed(StorageError):
     sentence = "the storage failed"
 
 
+class Withdrawn(StorageError):
+    """Nobody wants an upload to come about any more."""
+
+    sentence = "the upload was withdrawn"
+
+
 class Stored(Protocol):
     """A regular file opened for reading. ``file`` has a descriptor where there is a kernel's file behind it."""
 
@@ -131,9 +137,13 @@ class Upload(Protocol):
     @property
     def offset(self) -> int: ...
 
-    def commit(self) -> Entry:
+    def commit(self, *, is_withdrawn: Callable[[], bool] | None = None) -> Entry:
         """Flush it to the disk and give it its name, in place of whatever had it. When this returns, a crash of the
-        machine does not lose it. Raises: StorageError, and then the upload is abandoned as far as possible.
+        machine does not lose it.
+
+        ``is_withdrawn`` is asked when only the name is missing: flushing takes a while, and whoever sends it may be
+        gone by then. Raises: Withdrawn, and the upload goes on until it is abandoned; StorageError, and then it is
+        abandoned as far as possible.
         """
 
     def abandon(self, *, keep: bool = False) -> None:

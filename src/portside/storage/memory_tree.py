@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from threading import RLock
 from typing import BinaryIO, Final, TypeAlias
 
-from portside.storage.contract import Entry, IsDirectory, Kind, StorageFailed
+from portside.storage.contract import Entry, IsDirectory, Kind, StorageFailed, Withdrawn
 from portside.storage.paths import split
 
 BATCH_ENTRIES: Final = 1_024
@@ -135,10 +135,12 @@ class MemoryUpload:
     def size_bytes(self) -> int:
         return self._growing.size
 
-    def commit(self) -> Entry:
+    def commit(self, *, is_withdrawn: Callable[[], bool] | None = None) -> Entry:
         with self._space.lock:
             if self.file.closed:
                 raise StorageFailed(self._path, "the upload has ended before")
+            if is_withdrawn is not None and is_withdrawn():
+                raise Withdrawn(self._path)
             replaced = self._directory.names.get(self.name)
             if isinstance(replaced, Directory):
                 self.abandon()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, Final, NamedTuple, cast
 
-from portside.storage.contract import Entry, IsDirectory, NotRegular, StorageFailed
+from portside.storage.contract import Entry, IsDirectory, NotRegular, StorageFailed, Withdrawn
 from portside.storage.copying import copy_start, write_whole
 from portside.storage.entries import build_entry
 from portside.storage.failures import storage_error, too_few
@@ -61,12 +61,14 @@ class DiskUpload:
         self.offset = offset
         self.file = cast("BinaryIO", WholeFile(taken.descriptor, "r+"))
 
-    def commit(self) -> Entry:
+    def commit(self, *, is_withdrawn: Callable[[], bool] | None = None) -> Entry:
         place = self._place
         if self.file.closed:
             raise StorageFailed(place.path, "the upload has ended before")
         try:
             facts = self._finish()
+            if is_withdrawn is not None and is_withdrawn():
+                raise Withdrawn(place.path)
             os.rename(self._taken.hidden, place.name, src_dir_fd=place.parent, dst_dir_fd=place.parent)
         except OSError as error:
             self.abandon()

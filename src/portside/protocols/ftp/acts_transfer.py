@@ -30,7 +30,7 @@ from portside.protocols.ftp.transfers import (
 )
 from portside.protocols.ftp.visit import Visit, carries_out
 from portside.storage import paths
-from portside.storage.contract import NoSuchFile, Storage, StorageError, Stored, Upload
+from portside.storage.contract import NoSuchFile, Storage, StorageError, Stored, Upload, Withdrawn
 from portside.storage.failures import storage_error
 
 log = logging.getLogger("portside")
@@ -217,15 +217,23 @@ class Reception:
         """Commit the upload, if its end is the client's own word and not the end of the client."""
         if data.is_truncated:
             raise Failed(426, TRUNCATED)
-        # A client that is killed ends both connections alike, and half a file must not pass for a whole one.
-        if self._visit.control.peer_has_ended:
-            raise Failed(426, LEFT)
         assert self._upload is not None
-        upload, self._upload = self._upload, None
-        await self._visit.run_blocking(upload.commit)
+        try:
+            await self._visit.run_blocking(partial(self._upload.commit, is_withdrawn=self._client_is_gone))
+        except Withdrawn as error:
+            raise Failed(426, LEFT) from error
+        self._upload = None
         add_usage(self._visit, self._received_bytes - self._replaced_bytes)
         await self._tell()
         return Reply(226, ("The file is stored.",))
+
+    def _client_is_gone(self) -> bool:
+        """Tell whether the end of the data was the end of the client.
+
+        One that is killed ends both connections alike, a moment apart, and half a file must not pass for a whole one.
+        So this is asked as late as can be; whoever wants a file stored waits to hear that it is.
+        """
+        return self._visit.control.peer_has_ended
 
     async def _tell(self) -> None:
         visit = self._visit

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import closing
 from typing import Final, TypeAlias
 
 from portside.accounts.account import Permission
@@ -78,35 +79,36 @@ def open_listing(
         return Listing(_facts(storage, paths.resolve(directory, argument), facts, permissions))
     request = parse_list_argument(argument)
     is_long = (form == "LIST" and not request.one_column) or request.long
-    prefix = ""
-    if form == "NLST" and request.path:
-        # RFC 1123 section 4.1.2.7: each name must do as the argument of a transfer, from where the client is.
-        prefix = request.path if request.path.endswith("/") else f"{request.path}/"
-    return Listing(_Lister(storage, request, _builder(is_long, prefix, now_s())).pieces(directory))
+    # RFC 1123 section 4.1.2.7: each name of NLST must do as the argument of a transfer, from where the client is.
+    prefix = f"{request.path.rstrip('/')}/" if form == "NLST" and request.path else ""
+    return Listing(_Lister(storage, request, _builder(is_long, now_s()), prefix).pieces(directory))
 
 
 def _facts(storage: Storage, path: str, facts: Collection[str], permissions: Collection[Permission]) -> Pieces:
     if storage.stat(path).kind != "directory":
         raise NotDirectory(path)
-    for batch in storage.list(path):
-        yield build_facts_lines(batch, facts, permissions)
+    with closing(storage.list(path)) as batches:
+        for batch in batches:
+            yield build_facts_lines(batch, facts, permissions)
 
 
-Build: TypeAlias = Callable[[list[Entry], bool], bytes]
-"""Makes the lines of entries; the flag says whether all of their directory are there, which then sets the columns."""
+Build: TypeAlias = Callable[[list[Entry], bool, str], bytes]
+"""Makes the lines of entries. The flag says whether all of their directory are there, which then sets the columns; the
+text goes before each name of NLST."""
 
 
-def _builder(is_long: bool, prefix: str, now_s: float) -> Build:
+def _builder(is_long: bool, now_s: float) -> Build:
     if is_long:
-        return lambda entries, are_all: build_listing(entries, now_s, None if are_all else STREAM_WIDTHS)
-    return lambda entries, are_all: build_names(entries, prefix)
+        return lambda entries, are_all, prefix: build_listing(entries, now_s, None if are_all else STREAM_WIDTHS)
+    return lambda entries, are_all, prefix: build_names(entries, prefix)
 
 
 class _Lister:
     """One listing in the manner of ls."""
 
-    def __init__(self, storage: Storage, request: ListRequest, build: Build) -> None:
+    def __init__(self, storage: Storage, request: ListRequest, build: Build, prefix: str) -> None:
         self._storage = storage
+        self._prefix = prefix  # of what is in the directory that is asked for
         self._request = request
         self._build = build
         self._seen: set[str] = set()  # directories of a recursive listing, by what is the same for all their names
@@ -122,39 +124,37 @@ class _Lister:
             yield from self._matching(directory, typed)
             return
         if entry.kind != "directory" or self._request.directory_itself:
-            yield self._build([entry._replace(name=typed or ".")], True)
+            yield self._build([entry._replace(name=typed or ".")], True, "")
         elif self._request.recursive:
             yield from self._tree(path, typed or ".", 0)
         else:
-            yield from self._directory(path)
+            yield from self._directory(path, self._prefix)
 
     def _matching(self, directory: str, typed: str) -> Pieces:
         above, pattern = split_pattern(typed)
         matches = matcher(pattern)
-        found = [
-            entry._replace(name=above + entry.name)
-            for batch in self._storage.list(paths.resolve(directory, above))
-            for entry in batch
-            if matches(entry.name)
-        ]
+        with closing(self._storage.list(paths.resolve(directory, above))) as batches:
+            found = [
+                entry._replace(name=above + entry.name) for batch in batches for entry in batch if matches(entry.name)
+            ]
         if not found:
             raise NoSuchFile(typed, "nothing has such a name")
         found.sort(key=lambda entry: entry.name, reverse=self._request.reverse)
-        yield self._build(found, True)
+        yield self._build(found, True, "")
 
-    def _directory(self, path: str, subdirectories: list[Entry] | None = None) -> Pieces:
+    def _directory(self, path: str, prefix: str, subdirectories: list[Entry] | None = None) -> Pieces:
         """Make the pieces of one directory, and note the directories in it."""
-        batches = self._storage.list(path)
-        entries, are_all = _gather(batches, SORTED_MAX)
-        if self._request.dots:
-            entries += self._dots(path)
-        shown = arrange(entries, self._request)
-        _note(subdirectories, shown)
-        yield self._build(shown, are_all)
-        for batch in () if are_all else batches:
-            shown = [entry for entry in batch if self._request.hidden or not entry.name.startswith(".")]
+        with closing(self._storage.list(path)) as batches:
+            entries, are_all = _gather(batches, SORTED_MAX)
+            if self._request.dots:
+                entries += self._dots(path)
+            shown = arrange(entries, self._request)
             _note(subdirectories, shown)
-            yield self._build(shown, False)
+            yield self._build(shown, are_all, prefix)
+            for batch in () if are_all else batches:
+                shown = [entry for entry in batch if self._request.hidden or not entry.name.startswith(".")]
+                _note(subdirectories, shown)
+                yield self._build(shown, False, prefix)
 
     def _dots(self, path: str) -> list[Entry]:
         here, above = self._storage.stat(path), self._storage.stat(paths.resolve(path, ".."))
@@ -163,7 +163,7 @@ class _Lister:
     def _tree(self, path: str, shown_as: str, depth: int) -> Pieces:
         subdirectories: list[Entry] = []
         yield build_heading(shown_as, first=depth == 0)
-        yield from self._directory(path, subdirectories)
+        yield from self._directory(path, "", subdirectories)
         for entry in subdirectories:
             if depth < DEPTH_MAX and entry.unique not in self._seen:
                 if entry.unique:

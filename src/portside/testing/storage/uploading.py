@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from portside.storage.contract import Denied, IsDirectory, NoSuchFile, Storage, StorageFailed
+from portside.storage.contract import Denied, IsDirectory, NoSuchFile, Storage, StorageFailed, Withdrawn
 from portside.testing.storage.trees import KEEP_S, Clock, Fixtures, MakeStorage, entries, get, interrupt, put, tree
 
 
@@ -148,6 +148,21 @@ class UploadContract(Fixtures):
         second.abandon(keep=True)
         assert storage.interrupted_bytes("/f") == 5
         assert storage.usage_bytes() == 5
+
+    def test_one_that_is_withdrawn_at_the_last_moment_leaves_the_old_file_and_can_be_resumed(
+        self, storage: Storage
+    ) -> None:
+        put(storage, "/f", b"old")
+        upload = storage.upload("/f")
+        upload.file.write(b"new")
+        with pytest.raises(Withdrawn):
+            upload.commit(is_withdrawn=lambda: True)
+        upload.abandon(keep=True)
+        assert tree(storage) == {"/f": b"old"}
+        assert storage.interrupted_bytes("/f") == 3
+        again = storage.upload("/f", offset=3)
+        again.commit(is_withdrawn=lambda: False)
+        assert tree(storage) == {"/f": b"new"}
 
     def test_where_nothing_can_be_uploaded(self, storage: Storage) -> None:
         storage.make_directory("/d")
