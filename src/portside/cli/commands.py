@@ -20,7 +20,7 @@ HELP_OPTIONS: Final = ("--help", "-h")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A command and the module that has it, as an attribute of the command's name."""
+    """A command and the module that has it, as an attribute of its name (``list_`` where Python has the name)."""
 
     module: str
     sentence: str
@@ -38,6 +38,10 @@ COMMANDS: Final = {
     "stop": Entry("control", "stop a running server, or end one of its connections"),
     "connect": Entry("connect", "talk to a server from the terminal"),
     "lookup": Entry("lookup", "ask a directory server for services by name"),
+    "get": Entry("get", "bring files from a server"),
+    "put": Entry("put", "bring files to a server"),
+    "list": Entry("list_", "list a directory of a server"),
+    "mirror": Entry("mirror", "make a directory here, or on a server, like one of the other side"),
     "resolve": Entry("resolve", "list the addresses of a name, in the order a program tries them"),
     "address": Entry("address", "explain an address"),
     "connections": Entry("connections", "list the sockets of this machine"),
@@ -82,7 +86,7 @@ def load_command(name: str) -> click.Command:
         if error.name == module_name:
             raise LocalError(f"this installation has no command {name!r}") from error
         raise LocalError(f"the command {name!r} needs the package {error.name!r}, which is not installed") from error
-    command = cast(click.Command, getattr(module, name))
+    command = cast(click.Command, getattr(module, name, None) or getattr(module, f"{name}_"))
     if not COMMANDS[name].serves:
         for option in _options_of(command):
             option.envvar = option.envvar or variable_of(option)

@@ -38,6 +38,7 @@ class RemoteEntry:
     mode: int | None = None
     owner: str | None = None
     group: str | None = None
+    unique: str | None = None  # the same for the same file under another name (RFC 3659 section 7.5.2)
 
 
 def parse_fact_line(line: bytes | str, *, name: str | None = None) -> RemoteEntry | None:
@@ -60,6 +61,7 @@ def parse_fact_line(line: bytes | str, *, name: str | None = None) -> RemoteEntr
         mode=_number(facts.get("unix.mode"), 8, MODE_DIGITS_MAX),
         owner=facts.get("unix.ownername") or facts.get("unix.owner"),
         group=facts.get("unix.groupname") or facts.get("unix.group"),
+        unique=facts.get("unique") or None,
     )
 
 
@@ -90,6 +92,7 @@ def _kind_of(kind: str) -> Kind:
 
 
 def _number(text: str | None, base: int, digits_max: int) -> int | None:
+    text = text.removeprefix("0o") if text and base == 8 else text  # pyftpdlib tells modes as Python writes them
     if text is None or not 0 < len(text) <= digits_max or not (text.isascii() and text.isdigit()):
         return None
     try:

@@ -22,7 +22,7 @@ ANONYMOUS: Final = "anonymous"
 ANONYMOUS_PASSWORD: Final = "portside@"  # RFC 1635 asks for a mail address: nobody checks, and it is nobody's business
 KEEPALIVE_S: Final = 60.0  # the control connection is silent during a transfer, which routers with NAT take for dead
 
-_FACTS_WANTED: Final = ("type", "size", "modify", "UNIX.mode", "UNIX.owner", "UNIX.group")
+_FACTS_WANTED: Final = ("type", "size", "modify", "unique", "UNIX.mode", "UNIX.owner", "UNIX.group")
 
 
 def security_of(url: FtpUrl, tls: ssl.SSLContext | bool | None) -> tuple[Security, ssl.SSLContext | None]:
@@ -76,17 +76,23 @@ async def connect(
 
 async def log_in(control: Control, user: str, password: str | None, account: str | None) -> None:
     """Say who we are. Raises: LoginRefused."""
-    reply = await control.ask("USER", user)
-    if reply.code == 331:
-        if password is None:
-            raise LoginRefused("USER without a password", reply)
-        reply = await control.ask("PASS", password)
-    if reply.code == 332:
-        if account is None:
-            raise LoginRefused("PASS without an account", reply)
-        reply = await control.ask("ACCT", account)
+    words = f"the login of {user}"
+    try:
+        reply = await control.ask("USER", user)
+        if reply.code == 331:
+            if password is None:
+                raise LoginRefused(f"{words} without a password", reply)
+            reply = await control.ask("PASS", password)
+        if reply.code == 332:
+            if account is None:
+                raise LoginRefused(f"{words} without an account", reply)
+            reply = await control.ask("ACCT", account)
+    except LoginRefused as refused:
+        if refused.command.startswith(words):
+            raise
+        raise LoginRefused(words, refused.reply) from None
     if not reply.is_completion:
-        raise UnexpectedReply("the login", reply)
+        raise UnexpectedReply(words, reply)
 
 
 async def protect(control: Control, context: ssl.SSLContext, server_name: str) -> Protection:
