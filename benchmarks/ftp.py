@@ -179,16 +179,8 @@ def run(options: argparse.Namespace, programs: Path, own_network: bool) -> None:
     with files_in(folder) as root, kept_awake(cores, programs) as awake, contextlib.ExitStack() as stack:
         load = Load(compile_generator(programs), cores, congestion, root, awake, options.urgent)
         make_files(load, sizes, cases)
-        starter = Starter(
-            root=root,
-            folder=programs,
-            certificate=make_certificate(programs),
-            python=options.python,
-            peers=options.peers,
-            core=cores.server,
-            congestion=congestion,
-            is_urgent=options.urgent,
-        )
+        certificate = make_certificate(programs)
+        starter = Starter(root, programs, certificate, options.python, options.peers, cores.server, congestion)
         servers, skipped = start_all([REFERENCE, *options.servers], starter, stack)
         results = []
         for case in sorted(cases, key=lambda one: one.has_new_servers):

@@ -57,10 +57,10 @@ def compile_generator(folder: Path) -> Path:
 LAST, FIRST = 19, -20
 
 
-def give_precedence(process: subprocess.Popen[bytes], nice: int) -> None:
-    """Set how the session that the process leads stands to all others on its core, where there is such a thing."""
+def give_precedence(pid: int, nice: int) -> None:
+    """Set how the session that the process is in stands to all others on its core, where there is such a thing."""
     with contextlib.suppress(OSError):
-        (machine.PROC / str(process.pid) / "autogroup").write_text(str(nice))
+        (machine.PROC / str(pid) / "autogroup").write_text(str(nice))
 
 
 @contextlib.contextmanager
@@ -71,7 +71,7 @@ def kept_awake(cores: machine.Cores, folder: Path) -> Iterator[tuple[int, ...]]:
         processes = [start([str(program)], core, stderr=said) for core in {cores.server, cores.load}]
         for process in processes:
             stack.callback(stop_process, process)
-            give_precedence(process, LAST)
+            give_precedence(process.pid, LAST)
         yield tuple(process.pid for process in processes)
 
 
@@ -107,10 +107,11 @@ class Load:
                 env=environment(),
                 start_new_session=True,
             )
-        if self.is_urgent:
-            give_precedence(process, FIRST)
         try:
             _wait_for(process, "ready")
+            if self.is_urgent:
+                for pid in (process.pid, *machine.process_tree(server.process.pid)):
+                    give_precedence(pid, FIRST)  # some have a session for each visitor
             memory, before = server.memory_bytes(), self._clocks(server, process)
             _go_on(process)
             _wait_for(process, "done")

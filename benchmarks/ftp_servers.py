@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftp_load import FIRST, TLS_LIBRARIES, C, give_precedence
+from ftp_load import TLS_LIBRARIES, C
 from portside.cli.rig.load import compile_c
 from portside.cli.rig.servers import NotAvailable, Server, last_line, portside_server, start, stop_process
 from portside.errors import MissingExtra
@@ -116,7 +116,6 @@ class Starter:
     peers: Path | None  # with packages unpacked, that are not installed
     core: int
     congestion: str | None
-    is_urgent: bool = False  # they go before everybody else's work
 
     @contextlib.contextmanager
     def started(self, name: str) -> Iterator[Server]:
@@ -129,8 +128,6 @@ class Starter:
             self._serving(name, Path(own)) as server,
         ):
             log_in_once(server)
-            if self.is_urgent:
-                give_precedence(server.process, FIRST)
             yield server
 
     def _serving(self, name: str, own: Path) -> contextlib.AbstractContextManager[Server]:
