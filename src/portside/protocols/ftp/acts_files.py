@@ -75,7 +75,10 @@ async def _rename(visit: Visit, act: acts.Rename) -> Reply | None:
 @carries_out(acts.TellSize)
 async def _tell_size(visit: Visit, act: acts.TellSize) -> Reply | None:
     """Of a file that is not there yet it is what an interrupted upload has left: so clients know where to go on."""
-    entry = visit.storage.stat_nowait(act.path)
+    try:
+        entry = visit.storage.stat_nowait(act.path)
+    except StorageError:  # what is kept of an upload takes a look of its own
+        entry = None
     if entry is None:
         size_bytes = await visit.run_blocking(_size_of, visit.storage, act.path)
         return Reply(213, (str(size_bytes),))
