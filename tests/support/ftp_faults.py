@@ -151,6 +151,7 @@ class FaultRun:
         self._sessions += 1
         try:
             with self._site.ftplib() as ftp:
+                ftp.voidcmd("TYPE I")
                 with ftp.transfercmd(f"STOR {fault.name}") as connection:
                     connection.sendall(fault.content[: fault.sent_bytes])
                     if not fault.is_past_the_end:

@@ -93,10 +93,16 @@ def test_bytes_survive_both_ways(tnftp: Tnftp, site: Site, desk: Desk, size: str
 
 
 def test_several_files_at_once(tnftp: Tnftp, site: Site, desk: Desk) -> None:
-    for number in range(5):
-        desk.put(f"file-{number}", bytes([number]))
-    tnftp(site, "prompt", "mput file-*", "mdelete file-3")
-    assert site.contents() == {f"file-{number}": bytes([number]) for number in (0, 1, 2, 4)}
+    contents = {f"file-{number}": bytes([number]) for number in range(5)}
+    for name, content in contents.items():
+        desk.put(name, content)
+    tnftp(site, "prompt", "mput file-*")
+    assert site.contents() == contents
+    for name in contents:
+        (desk.directory / name).unlink()
+    tnftp(site, "prompt", "mget file-*", "mdelete file-3")
+    assert {name: desk.read(name) for name in contents} == contents
+    assert site.contents() == {name: content for name, content in contents.items() if name != "file-3"}
 
 
 def test_a_download_is_resumed(tnftp: Tnftp, site: Site, desk: Desk) -> None:
