@@ -66,6 +66,8 @@ def test_every_log_record_has_the_keys_that_are_documented(page: str) -> None:
     log(events.HandlerFailed("s", "c", peer, ValueError()))
     log(events.LimitHit("s", peer, "denied"))
     log(events.Spoke("s", "c", "in", "x", 1))
+    log(events.LoginTried("s", "c", peer, "anna"))
+    log(events.FileActed("s", "c", peer, "anna", "upload", "/a"))
     said = {record["event"]: (record["level"], [*record][3:]) for record in records}
     handler = LogHandler(log)
     handler.emit(logging.LogRecord("x", logging.INFO, __file__, 1, "hello", (), None))

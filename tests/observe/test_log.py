@@ -243,6 +243,33 @@ def test_records_as_people_see_them() -> None:
     )
 
 
+def test_what_somebody_did_to_a_file_as_people_see_it() -> None:
+    acted = events.FileActed("ftp", "a1", PEER, "anna", "upload", "/in/a\n.jpg", size_bytes=2_048, duration_s=0.25)
+    assert pretty(acted) == (
+        "info    ftp        192.0.2.1:4312        anna upload /in/a\\x0a.jpg  2.0 KiB in 250.0 ms\n"
+    )
+    assert pretty(events.FileActed("ftp", "a1", PEER, "anna", "rename", "/a", target="/b", failed="no")) == (
+        "info    ftp        192.0.2.1:4312        anna rename /a to /b: no\n"
+    )
+    with_digest = events.FileActed("ftp", "a1", PEER, "anna", "download", "/a", digest="sha-256:00")
+    assert pretty(with_digest).endswith("anna download /a  sha-256:00\n")
+
+
+def test_logins_as_people_see_them() -> None:
+    assert pretty(events.LoginTried("ftp", "a1", PEER, "anna")).endswith("192.0.2.1:4312        anna logged in\n")
+    assert pretty(events.LoginTried("ftp", "a1", PEER, "an\x07na", "wrong")) == (
+        "warning ftp        192.0.2.1:4312        refused an\\x07na: wrong\n"
+    )
+
+
+def test_a_refused_login_is_told_where_only_warnings_are(recorded: Recorded) -> None:
+    log = recorded.log("warning")
+    log(events.LoginTried("ftp", "a1", PEER, "anna"))
+    log(events.FileActed("ftp", "a1", PEER, "anna", "upload", "/a"))
+    log(events.LoginTried("ftp", "a1", PEER, "anna", "wrong"))
+    assert [(record["event"], record["refused"]) for record in recorded.records] == [("login", "wrong")]
+
+
 def test_a_traceback_is_indented_below_its_record() -> None:
     first, *rest = pretty(events.HandlerFailed("echo", "a1", PEER, failure())).splitlines()
     assert first == "error   echo       192.0.2.1:4312        the handler failed: ValueError: a bug\\x1b[2J"

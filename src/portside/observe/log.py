@@ -16,11 +16,9 @@ from typing import Any, Final, TypeAlias
 
 from portside import events
 from portside.address import Address, InternetAddress
+from portside.observe.forms import Form, json_form, pretty_form
 from portside.observe.stderr import Stderr
-from portside.observe.text import harmless
 
-Record: TypeAlias = dict[str, Any]
-Form: TypeAlias = Callable[[Record], bytes]
 Later: TypeAlias = Callable[[float, Callable[[], None]], None]
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}  # as in logging
@@ -63,8 +61,10 @@ class Log:
         self._acts: dict[type[events.Event], Callable[[Any], None]] = {events.HandlerFailed: self._handler_failed}
         if self._level <= LEVELS["warning"]:
             self._acts[events.LimitHit] = self._limit_hit
+            self._acts[events.LoginTried] = self._login_tried
         if self._level <= LEVELS["info"]:
             self._acts[events.ConnectionClosed] = self._connection_closed
+            self._acts[events.FileActed] = self._file_acted
         if self._level <= LEVELS["debug"]:
             self._acts[events.ConnectionOpened] = self._connection_opened
             self._acts[events.Spoke] = self._spoke
@@ -124,6 +124,38 @@ class Log:
                 "direction": event.direction,
                 "words": event.words,
                 "bytes": event.size_bytes,
+            },
+        )
+
+    def _login_tried(self, event: events.LoginTried) -> None:
+        self.put(
+            "info" if event.refused is None else "warning",
+            "login",
+            {
+                "service": event.service,
+                "connection": event.connection,
+                "peer": address_fields(event.peer),
+                "user": event.user,
+                "refused": event.refused,
+            },
+        )
+
+    def _file_acted(self, event: events.FileActed) -> None:
+        self.put(
+            "info",
+            "file",
+            {
+                "service": event.service,
+                "connection": event.connection,
+                "peer": address_fields(event.peer),
+                "user": event.user,
+                "act": event.act,
+                "path": event.path,
+                "target": event.target,
+                "bytes": event.size_bytes,
+                "duration_s": None if event.duration_s is None else round(event.duration_s, 6),
+                "digest": event.digest,
+                "failed": event.failed,
             },
         )
 
@@ -247,104 +279,6 @@ def traceback_of(error: BaseException) -> str:
         return "".join(lines).rstrip("\n")
     except Exception:
         return error_text(error)
-
-
-# ── forms ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def json_form() -> Form:
-    """Return the form for programs: one JSON object on one line."""
-    import msgspec
-
-    encode = msgspec.json.Encoder().encode
-
-    def form(record: Record) -> bytes:
-        try:
-            return encode(record) + b"\n"
-        except (UnicodeEncodeError, TypeError):
-            return encode(_encodable(record)) + b"\n"
-
-    return form
-
-
-def _encodable(value: Any) -> Any:
-    """Return the value with what JSON cannot say escaped: a path whose bytes are no UTF-8, an object."""
-    match value:
-        case None | bool() | int() | float() | datetime():
-            return value
-        case Mapping():
-            return {str(key): _encodable(item) for key, item in value.items()}
-    return str(value).encode("utf-8", "backslashreplace").decode()
-
-
-_COLOURS: Final = {"debug": "2", "info": "0", "warning": "33", "error": "31"}
-_ENDED_COLOURS: Final = {"done": "32", "handler": "31", "stopped": "36", "drained": "36"}
-
-
-def pretty_form(*, colours: bool) -> Form:
-    """Return the form for people: aligned columns on one line, more lines of a message or a traceback indented."""
-
-    def paint(text: str, code: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if colours and code != "0" else text
-
-    def form(record: Record) -> bytes:
-        time = record["time"].astimezone().strftime("%H:%M:%S")
-        level = paint(f"{record['level']:<7}", _COLOURS[record["level"]])
-        line = f"{paint(time, '2')} {level} {_words_of(record, paint)}".rstrip()
-        if record.get("traceback"):
-            indented = "\n".join(f"    {harmless(part)}" for part in record["traceback"].splitlines())
-            line += "\n" + paint(indented, "2")
-        return line.encode("utf-8", "backslashreplace") + b"\n"
-
-    return form
-
-
-def _words_of(record: Record, paint: Callable[[str, str], str]) -> str:
-    if record["event"] == "log":
-        return f"{harmless(record['logger'])}: " + "\n    ".join(map(harmless, record["message"].split("\n")))
-    who = f"{harmless(record['service']):<10} {_shown(record.get('peer')):<21}"
-    match record["event"]:
-        case "connection":
-            moved = f"{_size(record['bytes_in']):>8} in {_size(record['bytes_out']):>8} out"
-            ended = paint(record["ended"], _ENDED_COLOURS.get(record["ended"], "33"))
-            detail = f": {harmless(record['detail'])}" if record["detail"] else ""
-            return f"{who} {moved} {_span(record['duration_s']):>8}  {ended}{detail}"
-        case "opened":
-            return f"{who} connected to {_shown(record['local'])} as {record['connection']}"
-        case "spoke":
-            arrow = "←" if record["direction"] == "in" else "→"
-            return f"{harmless(record['service']):<10} {record['connection']} {arrow} {harmless(record['words'])}"
-        case "handler_failed":
-            return f"{who} the handler failed: {harmless(record['error'])}"
-    others = f", and {record['count'] - 1:,} more" if record["count"] > 1 else ""
-    return f"{who} turned away by the limit {record['limit']}{others}"
-
-
-def _shown(address: Mapping[str, Any] | None) -> str:
-    if address is None:
-        return ""
-    if "path" in address:
-        return harmless(address["path"]) or "unix"
-    host = address["host"]
-    return f"[{host}]:{address['port']}" if ":" in host else f"{host}:{address['port']}"
-
-
-def _size(count: int) -> str:
-    size, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
-    while size >= 1_024 and len(units) > 1:
-        size /= 1_024
-        units.pop(0)
-    return f"{count} B" if units[0] == "B" else f"{size:.1f} {units[0]}"
-
-
-def _span(seconds: float) -> str:
-    if seconds < 1:
-        return f"{seconds * 1_000:.1f} ms"
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
 
 
 # ── beginning ────────────────────────────────────────────────────────────────────────────────────────────────────────
