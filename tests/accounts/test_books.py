@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
+import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -304,6 +306,49 @@ def test_who_reads_does_not_wait_for_who_writes(tmp_path: Path, books: list[Acco
     writer.execute("COMMIT")
     writer.close()
     assert book.find("anna") is None
+
+
+def as_nobody(act: Callable[[], str]) -> str:
+    """Return what ``act`` says in a process without root's rights."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        with contextlib.suppress(BaseException):
+            if os.getuid() == 0:
+                os.setgid(65_534)
+                os.setuid(65_534)
+            os.write(writing, act().encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as said:
+        text = said.read().decode()
+    os.waitpid(child, 0)
+    return text
+
+
+def test_a_directory_in_which_sqlite_cannot_write_is_named() -> None:
+    """Under WAL a reader makes files too; SQLite then says "attempt to write a readonly database"."""
+    with tempfile.TemporaryDirectory() as directory:  # pytest's own nobody else may enter
+        path = f"{directory}/users.db"
+        open_user_file(path).add(login("anna"))
+
+        def find() -> str:
+            try:
+                return repr(SqliteBook(path).find("anna"))
+            except UsageError as error:
+                return str(error)
+
+        os.chmod(path, 0o444)
+        os.chmod(directory, 0o555)
+        assert f"must be able to write in '{directory}', unless it is told PRAGMA journal_mode = DELETE" in as_nobody(
+            find
+        )
+        os.chmod(path, 0o644)
+        os.chmod(directory, 0o755)
+        sql(Path(path), "PRAGMA journal_mode = DELETE")
+        os.chmod(directory, 0o555)
+        assert as_nobody(find) == repr(login("anna"))
+        os.chmod(directory, 0o755)
 
 
 def test_a_database_that_cannot_be_read_is_nobody_s_failed_login(tmp_path: Path, books: list[AccountBook]) -> None:

@@ -61,8 +61,19 @@ def open_database(path: str, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
         )
         connection.execute("PRAGMA schema_version")  # the file is not opened before something is asked
     except sqlite3.Error as error:
-        raise UsageError(f"cannot open the database of users {path!r}: {error}") from error
+        raise UsageError(f"cannot open the database of users {path!r}: {error}{_hint(path)}") from error
     return connection
+
+
+def _hint(path: str) -> str:
+    """Return what to add about a directory that SQLite cannot write in: its own sentences do not speak of it."""
+    directory = os.path.dirname(os.path.abspath(path))
+    if os.access(directory, os.W_OK):
+        return ""
+    return (
+        f"; it keeps files of its own beside it, so whoever reads it must be able to write in {directory!r}, "
+        "unless it is told PRAGMA journal_mode = DELETE"
+    )
 
 
 def make_table(connection: sqlite3.Connection) -> None:
