@@ -8,6 +8,7 @@ needs pytest.
 from __future__ import annotations
 
 from portside.testing.contract.company import CompanyContract
+from portside.testing.contract.counting import CountersContract
 from portside.testing.contract.ends import EndContract
 from portside.testing.contract.files import FileContract
 from portside.testing.contract.identity import IdentityContract, UpgradeContract
@@ -39,6 +40,7 @@ __all__ = [
     "BlockingPairs",
     "BlockingWorld",
     "ConnectionContract",
+    "CountersContract",
     "EventPairs",
     "EventWorld",
     "KernelNetworkContract",
