@@ -1,6 +1,6 @@
-"""Writes the parts of reference.md that are made from the code: ``python docs/generate.py``.
+"""Writes the parts of pages that are made from the code: ``python docs/generate.py``.
 
-Such a part stands between ``<!-- NAME -->`` and ``<!-- end -->``; a test compares the page with the code.
+Such a part stands between ``<!-- NAME -->`` and ``<!-- end -->``; a test compares the pages with the code.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ sys.path.insert(0, str(HERE.parent / "src"))
 import portside  # noqa: E402
 from portside.cli.commands import COMMANDS  # noqa: E402
 from portside.protocols import catalogue  # noqa: E402
+from portside.protocols.options import BatteryOption  # noqa: E402
 from portside.serve.settings import SETTINGS, Setting  # noqa: E402
 
-PAGE: Final = HERE / "reference.md"
+PAGES: Final = (HERE / "reference.md", HERE / "ftp.md")
+OPTIONS_IN_A_ROW_MAX: Final = 4  # a battery that may be told more has a page with a table of them
 _PART: Final = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 # Unions have no docstring of their own.
@@ -73,8 +75,23 @@ def batteries() -> str:
     for name in catalogue.names():
         spec = catalogue.describe(name)
         options = ", ".join(f"`{option.name}` ({option.sentence})" for option in spec.options)
+        if len(spec.options) > OPTIONS_IN_A_ROW_MAX:
+            options = f"{len(spec.options)}, see [{name}.md]({name}.md#every-option)"
         rows.append((f"`{name}`", str(spec.port), "TCP, UDP" if spec.datagram else "TCP", spec.sentence, options))
     return table(("battery", "port", "over", "", "arguments"), *rows)
+
+
+def options() -> str:
+    """Return the table of what the FTP battery may be told."""
+    heading = ("option", "in the file", "value", "default", "")
+    return table(heading, *map(_option_row, catalogue.describe("ftp").options))
+
+
+def _option_row(option: BatteryOption) -> tuple[str, ...]:
+    value = "on, off" if option.kind.is_switch else option.kind.metavar.replace("|", ", ")
+    shown = f"`{option.option}`" + (f", or `{option.name.upper()}` by itself" if option.positional else "")
+    repeats = ", repeated" if option.repeats else ""
+    return (shown, f"`{option.name}`", f"{value}{repeats}", option.default_shown, option.sentence)
 
 
 def names() -> str:
@@ -91,8 +108,10 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "commands": commands,
     "settings": settings,
     "batteries": batteries,
+    "options": options,
     "names": names,
 }
 
 if __name__ == "__main__":
-    PAGE.write_text(generated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(generated(page.read_text(encoding="utf-8")), encoding="utf-8")

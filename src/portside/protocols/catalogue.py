@@ -84,11 +84,6 @@ _TABLE: Final[tuple[_Entry, ...]] = (
         "chargen_battery",
     ),
     _Entry(
-        BatterySpec("time", "tell the seconds since 1900 in four bytes (RFC 868)", 37, datagram=True),
-        _SMALL,
-        "time_battery",
-    ),
-    _Entry(
         BatterySpec(
             "ftp",
             "serve files by FTP and FTPS (RFC 959, 4217)",
@@ -162,6 +157,11 @@ _TABLE: Final[tuple[_Entry, ...]] = (
         ),
         "portside.protocols.ftp.battery",
         "ftp_battery",
+    ),
+    _Entry(
+        BatterySpec("time", "tell the seconds since 1900 in four bytes (RFC 868)", 37, datagram=True),
+        _SMALL,
+        "time_battery",
     ),
     _Entry(
         BatterySpec(
