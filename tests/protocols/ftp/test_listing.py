@@ -80,16 +80,19 @@ def entry_of(path: Path) -> Entry:
 
 def test_a_listing_is_what_ls_prints(tmp_path: Path) -> None:
     rng = random.Random(1)
-    now_s = time.time()
+    begun_s = time.time()
     for number in range(40):
         path = tmp_path / f"file {number} ü"
         path.write_bytes(bytes(rng.randrange(20_000)))
-        modified_s = now_s - rng.choice([rng.randrange(SIX_MONTHS_S), rng.randrange(40 * 366 * DAY_S), -3_600])
+        modified_s = begun_s - rng.choice(
+            [rng.randrange(SIX_MONTHS_S - DAY_S), rng.randrange(40 * 366 * DAY_S), -DAY_S]
+        )
         os.utime(path, (modified_s, modified_s))
         path.chmod(rng.randrange(0o10_000))
     (tmp_path / "sub" / "below").mkdir(parents=True)
     os.mkfifo(tmp_path / "fifo")
     os.link(tmp_path / "file 1 ü", tmp_path / "another name")
+    now_s = time.time()  # not before the last of them was made: that would be in the future
     printed = subprocess.run(
         ["ls", "-l", "--quoting-style=literal", "--show-control-chars"],
         cwd=tmp_path,

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import date
 from typing import Final
 
 from portside.address import is_decimal
 from portside.errors import MalformedMessage
-from portside.protocols.ftp.times import MONTHS, NS_PER_S
+from portside.protocols.ftp.times import DAY_S, EPOCH_ORDINAL, MONTHS, NS_PER_S, day_text
 from portside.storage.contract import Kind
 
 MINUTE_S: Final = 60
-DAY_S: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +46,12 @@ def parse_listing_line(line: bytes | str, now_s: float) -> Listed | None:
     if not text.strip() or _TOTAL.fullmatch(text):
         return None
     listed = _parse_eplf(text) if text.startswith("+") else _parse_unix(text, now_s) or _parse_dos(text)
-    if listed is None or not listed.name or any(character in listed.name for character in "\r\n\0"):
+    if listed is None or not listed.name or _FORGES_LINES.search(listed.name):
         raise MalformedMessage(f"a listing has lines as ls -l, MS-DOS or EPLF; this one is {text[:200]!r}")
     return listed
 
 
+_FORGES_LINES: Final = re.compile(r"[\r\n\0]")
 _TOTAL: Final = re.compile(r"total:? {1,40}\d{1,20}[kKMG]?", re.ASCII)
 
 
@@ -104,23 +104,23 @@ def _unix_time_ns(match: re.Match[str], now_s: float) -> int | None:
     day, hour, minute = int(match["day"]), int(match["hour"] or 0), int(match["minute"] or 0)
     if match["year"]:
         return _time_ns(int(match["year"]), month, day, hour, minute)
-    latest = _EPOCH + timedelta(seconds=now_s) + timedelta(days=1)  # their clock may be ahead of ours, or their zone
-    for year in range(latest.year, max(latest.year - 9, 0), -1):  # 29 February is there every fourth year, or eighth
+    latest_s = int(now_s) + DAY_S  # their clock may be ahead of ours, or their zone
+    latest_year = int(day_text(latest_s // DAY_S)[:4])
+    for year in range(latest_year, max(latest_year - 9, 0), -1):  # 29 February is there every fourth year, or eighth
         time_ns = _time_ns(year, month, day, hour, minute)
-        if time_ns is not None and time_ns <= latest.timestamp() * NS_PER_S:
+        if time_ns is not None and time_ns <= latest_s * NS_PER_S:
             return time_ns
     return None
 
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 def _time_ns(year: int, month: int, day: int, hour: int, minute: int) -> int | None:
+    if hour > 23 or minute > 59:
+        return None
     try:
-        moment = datetime(year, month, day, hour, minute, tzinfo=UTC)
+        days = date(year, month, day).toordinal() - EPOCH_ORDINAL
     except ValueError:
         return None
-    return (moment - _EPOCH) // timedelta(seconds=1) * NS_PER_S
+    return (days * DAY_S + hour * 3_600 + minute * 60) * NS_PER_S
 
 
 # ── MS-DOS ───────────────────────────────────────────────────────────────────────────────────────────────────────────
