@@ -91,7 +91,7 @@ def load_command(name: str) -> click.Command:
         for option in _options_of(command):
             option.envvar = option.envvar or variable_of(option)
             if option.multiple and option.type is click.STRING:
-                option.type = _LIST_TEXT
+                option.type = LIST_TEXT
     return command
 
 
@@ -101,7 +101,7 @@ class _ListText(click.types.StringParamType):
     envvar_list_splitter = ","
 
 
-_LIST_TEXT: Final = _ListText()
+LIST_TEXT: Final = _ListText()
 
 
 def _options_of(command: click.Command) -> Iterator[click.Option]:
@@ -132,9 +132,11 @@ def refuse_unknown_variables(command: click.Command) -> None:
 
 def known_variables() -> set[str]:
     """Return every variable that means something to some command. Imports them all: for when one looks wrong."""
+    from portside.protocols import catalogue
     from portside.serve.settings import SETTINGS
 
     known = {setting.variable for setting in SETTINGS}
+    known |= {option.variable for battery in catalogue.names() for option in catalogue.describe(battery).options}
     for name, entry in COMMANDS.items():
         if not entry.serves:
             try:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
-from portside.cli.commands import known_variables
+from portside.cli.commands import LIST_TEXT, known_variables
 from portside.cli.naming import HandlerFinder
 from portside.serve.config import Configuration, configure_one
 from portside.serve.config_file import FILE_NAME, configure_file
@@ -249,6 +250,8 @@ def _battery_option(option: BatteryOption) -> click.Option:
     no = f"/--no-{option.option.removeprefix('--')}" if option.kind.is_switch else ""
     return click.Option(
         [option.option + no, _OWN + option.name],
+        envvar=option.variable,
+        type=None if option.kind.is_switch else LIST_TEXT,
         is_flag=option.kind.is_switch,
         default=None,
         multiple=option.repeats,
@@ -268,13 +271,14 @@ def _arguments_metavar(positional: Iterable[str]) -> str:
 def _battery_arguments(
     ctx: click.Context, positional: list[str], repeated: Collection[str], values: Mapping[str, Any]
 ) -> dict[str, object]:
-    """Return what the battery is told: its options, then bare values in order, then ``NAME=VALUE``.
+    """Return what the battery is told: its options, then bare values in order, then ``NAME=VALUE``; and where nobody
+    typed anything, what the environment says.
 
     Raises: click.UsageError for a value too many or said twice.
     """
-    found: dict[str, Any] = {
-        name.removeprefix(_OWN): value for name, value in values.items() if name.startswith(_OWN) and _is_said(value)
-    }
+    said = {name: value for name, value in values.items() if name.startswith(_OWN) and _is_said(value)}
+    typed = {name for name in said if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    found: dict[str, Any] = {name.removeprefix(_OWN): value for name, value in said.items() if name in typed}
     waiting = [name for name in positional if name not in found]
     for text in values["typed"]:
         name, equals, value = text.partition("=")
@@ -289,7 +293,7 @@ def _battery_arguments(
             raise click.UsageError(f"{name} is said twice", ctx)
         else:
             found[name] = value
-    return found
+    return {name.removeprefix(_OWN): value for name, value in said.items() if name not in typed} | found
 
 
 # ── up and check ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -77,6 +77,11 @@ class BatteryOption:
         return f"--{self.name.replace('_', '-')}"
 
     @property
+    def variable(self) -> str:
+        """The environment variable that says it to ``portside serve``; a list comes by comma."""
+        return f"PORTSIDE_{self.name.upper()}"
+
+    @property
     def default_shown(self) -> str:
         if self.default_text is not None:
             return self.default_text
