@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import ftplib
+import io
 import os
 import random
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,39 +28,44 @@ VICTIMS = ("client", "worker", "server")
 NAMES = ("a", "b c", "ü", "d.bin")
 SIZE_BYTES_MAX = 2_000_000
 PIECE_BYTES = 50_000
-# How often the processor is given away before the kill: most uploads of this size are in place after some hundreds.
-TURNS_MAX = 600
+# How long a kill waits after the last byte before it: much shorter and much longer than a server needs to finish.
+DELAY_S_LEAST, DELAY_S_MOST = 1e-5, 3e-2
 # A supervisor whose workers crash five times within half a minute gives up, as it should.
 WORKERS_KILLED_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One upload and the kill that meets it: after ``sent_bytes`` of it, or past its end after some more turns."""
+    """One upload and the kill that meets it: ``delay_s`` after so many bytes of it, or after its end."""
 
     number: int
     victim: str
     name: str
     content: bytes
     sent_bytes: int
-    turns: int
+    delay_s: float
 
     @property
     def is_past_the_end(self) -> bool:
         return self.sent_bytes == len(self.content)
 
     def __str__(self) -> str:
-        moment = f"after {self.sent_bytes} of {len(self.content)} bytes and {self.turns} turns"
+        moment = f"after {self.sent_bytes} of {len(self.content)} bytes and {self.delay_s * 1e3:.2f} ms"
         return f"fault {self.number}: {self.victim} killed {moment} of {self.name!r}"
 
 
 @dataclass(slots=True)
 class FaultRun:
-    """Faults on the files of one directory. ``start`` starts a server on it, ``seed`` decides what happens when."""
+    """Faults on the files of one directory. ``start`` starts a server on it, ``seed`` decides what happens when.
+
+    ``victims`` take turns; ``curl`` are options of the client that is one of them.
+    """
 
     start: Callable[[], Server]
     home: Path
     seed: int
+    victims: tuple[str, ...] = VICTIMS
+    curl: tuple[str, ...] = ()
     outcomes: dict[str, int] = field(default_factory=dict)  # "worker: old" and the like, to how often
     _site: Site = field(init=False)
     _random: random.Random = field(init=False)
@@ -74,6 +81,7 @@ class FaultRun:
         """Let so many faults happen. Fails at the first that leaves something wrong, and says which it was."""
         for number in range(count):
             self._meet(self._next(number))
+        self._check_that_nothing_is_left()
 
     def _begin(self) -> None:
         self._site = Site(self.start(), self.home)
@@ -85,11 +93,11 @@ class FaultRun:
         sent_bytes = self._random.choice([len(content), self._random.randint(0, len(content))])
         return Fault(
             number=number,
-            victim=VICTIMS[number % len(VICTIMS)],
+            victim=self.victims[number % len(self.victims)],
             name=self._random.choice(NAMES),
             content=content,
             sent_bytes=sent_bytes,
-            turns=self._random.randrange(TURNS_MAX),
+            delay_s=DELAY_S_LEAST * (DELAY_S_MOST / DELAY_S_LEAST) ** self._random.random(),
         )
 
     def _meet(self, fault: Fault) -> None:
@@ -102,7 +110,7 @@ class FaultRun:
     def _kill_client(self, fault: Fault) -> bool:
         """Kill curl, which is fed by us; return False, for the dead have heard no acknowledgement."""
         self._sessions += 1
-        curl = [peers.program("curl"), "--silent", "--upload-file", "-", self._site.url(fault.name)]
+        curl = [peers.program("curl"), "--silent", *self.curl, "--upload-file", "-", self._site.url(fault.name)]
         with subprocess.Popen(curl, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as client:
             assert client.stdin is not None
             with contextlib.suppress(BrokenPipeError):
@@ -110,7 +118,7 @@ class FaultRun:
                 client.stdin.flush()
                 if fault.is_past_the_end:
                     client.stdin.close()
-            give_turns(fault.turns)
+            let_pass(fault.delay_s)
             client.kill()
         self._wait_until_all_sessions_ended(fault)
         return False
@@ -155,11 +163,12 @@ class FaultRun:
                 with ftp.transfercmd(f"STOR {fault.name}") as connection:
                     connection.sendall(fault.content[: fault.sent_bytes])
                     if not fault.is_past_the_end:
+                        let_pass(fault.delay_s)
                         strike()
                         for at in range(fault.sent_bytes, len(fault.content), PIECE_BYTES):
                             connection.sendall(fault.content[at : at + PIECE_BYTES])
                 if fault.is_past_the_end:
-                    give_turns(fault.turns)
+                    let_pass(fault.delay_s)
                     strike()
                 return ftp.voidresp().startswith("226")
         except (OSError, EOFError, ftplib.error_temp):
@@ -191,20 +200,29 @@ class FaultRun:
     def _check_what_is_shown(self, fault: Fault) -> None:
         self._sessions += 1
         with self._site.ftplib() as ftp:
-            assert sorted(ftp.nlst()) == sorted(self._held), fault
+            assert set(ftp.nlst("-a")) - {".", ".."} == set(self._held), fault
             sizes = {name: int(facts["size"]) for name, facts in ftp.mlsd() if facts["type"] == "file"}
             assert sizes == {name: len(content) for name, content in self._held.items()}, fault
             if fault.name in self._held:
                 assert fetched(ftp, fault.name) == self._held[fault.name], fault
+
+    def _check_that_nothing_is_left(self) -> None:
+        """What comes whole under a name takes away what was left of those that did not."""
+        with self._site.ftplib() as ftp:
+            for name in NAMES:
+                ftp.storbinary(f"STOR {name}", io.BytesIO(name.encode()))
+        left = {name: (self.home / name).read_bytes() for name in os.listdir(self.home)}
+        assert left == {name: name.encode() for name in NAMES}
 
     def _count(self, fault: Fault, acknowledged: bool, *, is_new: bool) -> None:
         outcome = f"{fault.victim}: {'acknowledged' if acknowledged else 'new' if is_new else 'old'}"
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
 
 
-def give_turns(turns: int) -> None:
-    """Let others run a little: a moment that depends on them, and not on a clock."""
-    for _ in range(turns):
+def let_pass(delay_s: float) -> None:
+    """Let others run for a moment, at whose end whatever they do is cut off: shorter than a sleep can be."""
+    until_s = time.monotonic() + delay_s
+    while time.monotonic() < until_s:
         os.sched_yield()
 
 
