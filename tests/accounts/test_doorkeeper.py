@@ -19,7 +19,9 @@ from portside.accounts.files import open_user_file
 from portside.accounts.passwords import NOBODY
 from portside.accounts.sqlite_book import SqliteBook
 from portside.accounts.toml_book import TomlBook
+from portside.net.blocking import NETWORK
 from portside.net.drive import drive
+from portside.net.event_network import EventNetwork
 from portside.testing.memory import MemoryNetwork
 from support.accounts import login, quick_hash
 
@@ -241,7 +243,7 @@ def test_processes_that_share_counters_count_together(network: Network) -> None:
 
 
 class BusyNetwork(Network):
-    """A network where verifying takes some turns of the loop, and that knows how many verify at once."""
+    """A network where verifying takes some turns of the loop, and sleeping one; it knows how many verify at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -249,7 +251,6 @@ class BusyNetwork(Network):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(0)
-        await super().sleep(seconds)
 
     async def run_blocking(self, function: Callable[..., Any], *arguments: Any, pool: Executor | None = None) -> Any:
         self.at_once += 1
@@ -285,6 +286,14 @@ def test_many_who_are_right_at_once_all_get_in() -> None:
     answers = run_all(*(door.admit(network, PEER, f"user{number}", f"secret{number}") for number in range(100)))
     assert answers == [Account(f"user{number}") for number in range(100)]
     assert network.at_once_most == 10
+
+
+def test_many_connections_of_one_client_wait_for_one_hash(verified: list[tuple[str, str]]) -> None:
+    network = BusyNetwork()
+    door = keeper(network, attempts=10)
+    answers = run_all(*(door.admit(network, PEER, "anna", "geheim") for _ in range(200)))
+    assert answers == [Account("anna")] * 200
+    assert len(verified) == 1
 
 
 def test_a_login_that_is_cancelled_gives_its_place_back() -> None:
@@ -357,3 +366,18 @@ def test_without_a_limit_nothing_is_counted(network: Network) -> None:
     door = keeper(network)
     assert all(door.hold(Account("anna")) for _ in range(1_000))
     door.let_go(Account("anna"))
+
+
+# ── the networks there are ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_it_works_over_the_kernel_s_networks_with_and_without_a_loop() -> None:
+    async def run() -> Account:
+        async with EventNetwork() as network:
+            return await Doorkeeper(MemoryBook([login("anna")]), LocalCounters()).admit(network, PEER, "anna", "geheim")
+
+    assert asyncio.run(run()) == Account("anna")
+    door = Doorkeeper(MemoryBook([login("anna")]), LocalCounters())
+    for _ in range(2):
+        admitted = drive(door.admit(NETWORK, PEER, "anna", "geheim"), handler="admit", model="thread")
+        assert admitted == Account("anna")

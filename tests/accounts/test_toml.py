@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 import threading
 import tomllib
 from dataclasses import replace
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from portside.accounts.account import READ_ONLY
 from portside.accounts.book import Login
 from portside.accounts.files import NoSuchUser, UserExists
-from portside.accounts.toml_book import Mistakes, parse_users
+from portside.accounts.toml_book import Mistakes, TomlBook, parse_users
 from portside.accounts.toml_file import TomlFile
 from portside.accounts.toml_text import add_table, change_table, line_of, remove_table
 from portside.errors import UsageError
@@ -121,6 +122,17 @@ def test_what_is_no_file_of_users(text: str, why: str) -> None:
 def test_any_text_is_users_or_mistakes(text: str) -> None:
     with contextlib.suppress(Mistakes):
         assert all(known.password_hash for known in parse_users(text, "users.toml"))
+
+
+def test_a_server_that_lacks_a_hash_s_package_says_so_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "users.toml"
+    path.write_text(f'[user.anna]\npassword = "$argon2id$v=19$m=64,t=1,p=1${"A" * 22}${"A" * 43}"\n')
+    monkeypatch.setitem(sys.modules, "argon2", None)
+    with pytest.raises(Mistakes, match=r"users.toml:2: user.anna.password: .* pip install 'portside\[auth\]'"):
+        TomlBook(str(path))
+    file = TomlFile(str(path))
+    file.remove("anna")
+    assert file.logins() == []
 
 
 def test_bytes_that_are_not_utf_8_are_a_mistake(tmp_path: Path) -> None:

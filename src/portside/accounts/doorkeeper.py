@@ -72,18 +72,21 @@ class Doorkeeper:
         address = counted_as(peer_host)
         self._refuse_banned(address)
         login, stored = await self._look_up(network, name)
-        if login is not None and self._remembered.has(name, password, stored, network.now_s()):
-            self._tries.forgive(address)
-            return login.account
-        await self._wait_for_place(network, address)
+        while True:
+            if login is not None and self._remembered.has(name, password, stored, network.now_s()):
+                self._tries.forgive(address)
+                return login.account
+            if self._tries.begin(address, network.now_s()):
+                break
+            await network.sleep(TURN_S)  # others of the address hold the places that its failures leave
+            self._refuse_banned(address)
         try:
             # For a name that nobody has it takes as long, and is wrong whatever it says.
-            is_right = await self._verify(network, password, stored) and login is not None
-            delay_s = 0.0 if is_right else self._tries.fail(address, network.now_s())
+            is_right = await self._verify(network, name, password, stored, remember=login is not None)
+            delay_s = 0.0 if login is not None and is_right else self._tries.fail(address, network.now_s())
         finally:
             self._tries.end(address)
         if login is not None and is_right:
-            self._remembered.add(name, password, stored, network.now_s())
             self._tries.forgive(address)
             return login.account
         self._refuse_banned(address)
@@ -107,16 +110,21 @@ class Doorkeeper:
             log.error("nobody can log in: %s", error)
             raise LoginRefused("users cannot be looked up at the moment") from error
 
-    async def _wait_for_place(self, network: Network, address: str) -> None:
-        while not self._tries.begin(address, network.now_s()):
-            await network.sleep(TURN_S)
-            self._refuse_banned(address)
+    async def _verify(self, network: Network, name: str, password: str, stored: str, *, remember: bool) -> bool:
+        """Return whether it is the password of the stored hash, and remember that it is."""
+        now_s = network.now_s()
 
-    async def _verify(self, network: Network, password: str, stored: str) -> bool:
+        def verify() -> bool:
+            # Clients that open many connections at once wait here for the first of them, and not for a hash each.
+            if self._remembered.has(name, password, stored, now_s):
+                return True
+            is_right = verify_password(password, stored)
+            if is_right and remember:
+                self._remembered.add(name, password, stored, now_s)
+            return is_right
+
         try:
-            if verifies_at_once(stored):
-                return verify_password(password, stored)
-            return await network.run_blocking(verify_password, password, stored, pool=self._pool)
+            return verify() if verifies_at_once(stored) else await network.run_blocking(verify, pool=self._pool)
         except (UsageError, LocalError) as error:  # the book has it from elsewhere, or its package is gone
             log.error("a user's password cannot be verified: %s", error)
             return False

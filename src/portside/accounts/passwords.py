@@ -191,16 +191,16 @@ def verifies_at_once(stored: str) -> bool:
     return stored.startswith(f"${_KEPT}$")
 
 
-def check_hash(stored: str) -> None:
+def check_hash(stored: str, *, to_verify: bool = False) -> None:
     """Raise for a text that a file cannot have as a hash. The sentence never holds it: it may be a password.
 
-    Raises: UsageError, MissingExtra.
+    Raises: UsageError; with ``to_verify``, MissingExtra for one whose package is not installed.
     """
     form = _parse(stored).form
-    if form == "argon2id":
-        _require_argon2()
     if form not in FORMS:
         raise UsageError(_UNKNOWN)
+    if form == "argon2id" and to_verify:
+        _require_argon2()
 
 
 _UNKNOWN: Final = "it is no hash of a password: $scrypt$… or $argon2id$…, as `portside users passwd` writes it"

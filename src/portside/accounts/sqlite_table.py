@@ -103,7 +103,7 @@ def refuse_strangers(connection: sqlite3.Connection, path: str) -> None:
 
 
 def login_of(row: Iterable[Any]) -> Login:
-    """Return what a row of SELECT says. Raises: UsageError, MissingExtra, with the name of the user."""
+    """Return what a row of SELECT says. Raises: UsageError with the name of the user."""
     name, password, root, permissions, *limits = row
     try:
         check_hash(password)

@@ -32,13 +32,16 @@ class Mistakes(UsageError):
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def parse_users(text: str, path: str) -> list[Login]:
-    """Return the logins of a document, in its order. Raises: Mistakes, all of them; ``path`` is for their sentences."""
+def parse_users(text: str, path: str, *, to_verify: bool = False) -> list[Login]:
+    """Return the logins of a document, in its order. ``path`` is for the sentences about mistakes.
+
+    Raises: Mistakes, all of them; with ``to_verify``, hashes whose package is not installed are some.
+    """
     try:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise Mistakes([f"{path}: not TOML: {error}"]) from error
-    reader = _Reader(text, path)
+    reader = _Reader(text, path, to_verify)
     logins = reader.read(document)
     if reader.mistakes:
         raise Mistakes([sentence for _, sentence in sorted(reader.mistakes)])
@@ -48,9 +51,10 @@ def parse_users(text: str, path: str) -> list[Login]:
 class _Reader:
     """Reads a document's tables and gathers what is wrong with them."""
 
-    def __init__(self, text: str, path: str) -> None:
+    def __init__(self, text: str, path: str, to_verify: bool) -> None:
         self._text = text
         self._path = path
+        self._to_verify = to_verify
         self.mistakes: list[tuple[int, str]] = []  # with their lines, 0 where that is not known
 
     def read(self, document: Mapping[str, Any]) -> list[Login]:
@@ -88,7 +92,7 @@ class _Reader:
         try:
             if not isinstance(stored, str):
                 raise UsageError("there is none: `portside users passwd` writes it")
-            check_hash(stored)
+            check_hash(stored, to_verify=self._to_verify)
         except PortsideError as error:
             self._complain(str(error), name=name, key=PASSWORD)
             return None
@@ -130,7 +134,7 @@ class TomlBook:
         """Read the file. Raises: Mistakes; UsageError where it cannot be read."""
 
         def read() -> MemoryBook:
-            return MemoryBook(parse_users(read_text(path), path))
+            return MemoryBook(parse_users(read_text(path), path, to_verify=True))
 
         self._users = Following(path, read, _mark)
 
