@@ -73,6 +73,11 @@ class Mover(ABC):
             self.failure = error
             await stop_quietly(self._channel)  # then the server notices, and says something
 
+    @property
+    @abstractmethod
+    def may_have_more(self) -> bool:
+        """Whether bytes may still come when the server has said that the transfer went wrong."""
+
     @abstractmethod
     async def _move(self, connection: Connection) -> None: ...
 
@@ -90,6 +95,10 @@ class Receiver(Mover):
     def __init__(self, channel: Channel, target: Target) -> None:
         super().__init__(channel)
         self._target = target
+
+    @property
+    def may_have_more(self) -> bool:
+        return self._channel.connection is not None
 
     async def _move(self, connection: Connection) -> None:
         target = self._target
@@ -110,6 +119,10 @@ class Sender(Mover):
         super().__init__(channel)
         self._source = source
         self._offset = offset
+
+    @property
+    def may_have_more(self) -> bool:
+        return False
 
     async def _move(self, connection: Connection) -> None:
         source = self._source
@@ -177,9 +190,14 @@ async def carry(
     work = control.network.start(mover.run())
     try:
         reply = await _hear_out(control, mover, work, watch) if heard is None else heard
-        if reply.is_negative:
-            await stop_quietly(channel)  # it will neither send nor take any more
-        await until_done(work, control.network, watch.look)
+        if reply.is_negative and not mover.may_have_more:
+            await stop_quietly(channel)  # the server takes no more
+        try:
+            await until_done(work, control.network, watch.look)
+        except TimeoutError:
+            await stop_quietly(channel)
+            if not reply.is_negative:
+                raise
     except BaseException:
         await stop_quietly(channel)
         raise
