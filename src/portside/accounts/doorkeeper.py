@@ -67,7 +67,7 @@ class Doorkeeper:
     async def admit(self, network: Network, peer_host: str, name: str, password: str) -> Account:
         """Return the account that name and password open.
 
-        Raises: LoginRefused, after some seconds where it is not the first failure.
+        Raises: LoginRefused, a second after the first failure and up to eight after later ones.
         """
         address = counted_as(peer_host)
         self._refuse_banned(address)
