@@ -184,7 +184,7 @@ async def _receive_changed(data: Connection, file: BinaryIO, room_bytes: int | N
         await how.pacer.let_pass(len(came))
         for piece in (came,) if inflater is None else inflater.feed(came):
             store(piece if text is None else text.feed(piece))
-        await data.network.sleep(0)
+            await data.network.sleep(0)  # a kilobyte may inflate to a megabyte: the others want their turn too
     if inflater is not None:
         inflater.finish()
     if text is not None:

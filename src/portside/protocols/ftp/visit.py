@@ -20,6 +20,7 @@ from portside.protocols.ftp.refusals import reply_to
 from portside.protocols.ftp.replies import Reply, build_reply
 from portside.protocols.ftp.server import Server
 from portside.protocols.ftp.session import Refused, Session
+from portside.protocols.ftp.telnet import IAC, build_refusals
 from portside.protocols.ftp.transfers import Protection, Transfer
 from portside.storage import paths
 from portside.storage.contract import Storage, StorageError
@@ -93,6 +94,8 @@ class Visit:
             raise
 
     async def _heed(self, line: bytes) -> None:
+        if IAC in line and (refusals := build_refusals(line)):  # RFC 1123 section 4.1.2.12
+            await self.control.write(refusals)
         try:
             command = parse_command(line)
         except MalformedCommand as error:
