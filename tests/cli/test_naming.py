@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from portside.accounts.counters import LocalCounters
 from portside.cli.naming import HandlerFinder, load_handler
 from portside.contracts import Battery
 from portside.errors import UsageError
+from portside.protocols import catalogue
+from portside.serve import running
 
 CODE = """
 from portside.contracts import Battery
@@ -180,11 +183,23 @@ def test_batteries_come_from_the_catalogue() -> None:
     assert (whoami.name, whoami.what, whoami.port, whoami.datagrams) == ("whoami", "whoami", 80, False)
     assert whoami.arguments == ("names",)
     assert whoami.check("names", "off") is False
-    with pytest.raises(UsageError, match="not 'perhaps'"):
+    with pytest.raises(UsageError, match="'perhaps'"):
         whoami.check("names", "perhaps")
     with pytest.raises(UsageError, match=r"did you mean echo\?"):
         finder.battery("ecko")
     assert isinstance(whoami.load({"names": False}, True, False), Battery)
+
+
+def test_a_battery_is_given_what_its_worker_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, object]] = []
+    monkeypatch.setattr(catalogue, "load", lambda name, arguments: told.append(arguments))
+    found, counters = HandlerFinder(()).battery("ftp"), LocalCounters()
+    monkeypatch.setattr(running, "_given", running.Given("files", None, counters))
+    found.load({"root": "."}, True, False)
+    monkeypatch.setattr(running, "_given", running.Given())
+    found.load({"root": "."}, True, False)
+    assert told[0] == {"root": ".", "service": "files", "tls": None, "counters": counters}
+    assert (told[1]["service"], told[1]["tls"], type(told[1]["counters"])) == ("ftp", None, LocalCounters)
 
 
 def test_no_argument_of_a_battery_has_the_name_of_a_setting() -> None:

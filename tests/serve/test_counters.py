@@ -17,7 +17,6 @@ from portside.serve.counters import SharedCounters, is_alive, started_at
 from portside.testing.contract import CountersContract
 from portside.testing.contract.counting import Clock, MakeCounters
 
-
 ROOM = 512  # for numbers: little, so that it is used up soon
 
 

@@ -61,7 +61,7 @@ def test_no_more_datagrams_are_taken_while_as_many_as_may_be_are_in_work(monkeyp
 class Closed:
     """A connection that its handler has closed while it goes on with something else."""
 
-    id, peer, tls, state, age_s, bytes_in, bytes_out = "7-1", PROXY, None, "closing", 1.0, 2, 3
+    id, peer, tls, state, age_s, all_bytes_in, all_bytes_out = "7-1", PROXY, None, "closing", 1.0, 2, 3
 
     @property
     def started_at(self) -> Any:

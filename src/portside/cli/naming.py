@@ -72,10 +72,17 @@ def _guess(target: str) -> str:
 
 
 def _load_battery(name: str, arguments: Mapping[str, object], streams: bool, datagrams: bool) -> Battery:
+    from portside.accounts.counters import LocalCounters
     from portside.protocols import catalogue
     from portside.serve import running
 
-    given: dict[str, object] = {"services": running.services}
+    ours = running.given()
+    given: dict[str, object] = {
+        "services": running.services,
+        "service": ours.service or name,
+        "tls": ours.tls,
+        "counters": LocalCounters() if ours.counters is None else ours.counters,
+    }
     wanted = {key: value for key, value in given.items() if key in catalogue.describe(name).given}
     return catalogue.load(name, {**arguments, **wanted})
 

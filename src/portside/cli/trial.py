@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import IO, NoReturn
 
 from portside.errors import PortsideError
+from portside.serve import running
 from portside.serve.config import Configuration
 from portside.serve.mistakes import Mistake
 from portside.serve.settings import ServiceSettings
+from portside.serve.worker import tls_of
 
 
 def try_services(configuration: Configuration) -> list[Mistake]:
@@ -46,7 +48,8 @@ def _try_service(service: ServiceSettings) -> list[tuple[str, str]]:
 def _be_the_child(service: ServiceSettings, answers: IO[bytes]) -> NoReturn:
     try:
         os.dup2(2, 1)  # what the code prints at its import is no part of our answer
-        for part, attempt in (("handler", service.load), ("tls", lambda: _load_tls(service))):
+        # As in a worker: what the battery is told depends on the certificates.
+        for part, attempt in (("tls", lambda: _load_tls(service)), ("handler", service.load)):
             sentence = _sentence_of(attempt)
             if sentence is not None:
                 answers.write(f"{part}:{sentence}\0".encode("utf-8", "backslashreplace"))
@@ -56,13 +59,9 @@ def _be_the_child(service: ServiceSettings, answers: IO[bytes]) -> NoReturn:
         os._exit(0)
 
 
-def _load_tls(service: ServiceSettings) -> object:
-    if not service.tls.wanted:
-        return None
-    from portside.net.tls import server_context
-
-    tls = service.tls
-    return server_context(tls.certificates, client_ca=tls.client_ca, alpn=tls.alpn, self_signed=tls.self_signed)
+def _load_tls(service: ServiceSettings) -> None:
+    running.set_given(running.Given(service.name))
+    running.set_given(running.Given(service.name, tls_of(service)))
 
 
 def _sentence_of(attempt: Callable[[], object]) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from portside.errors import LocalError
 from portside.net.sockets import Bound
 from portside.serve import channel as say
+from portside.serve.counters import SharedCounters
 from portside.serve.ledger import SharedLedger
 from portside.serve.records import WorkerRecord
 from portside.serve.settings import ServiceSettings
@@ -21,6 +22,7 @@ def fork_worker(
     *,
     bounds: tuple[Bound, ...],
     ledger: SharedLedger,
+    counters: SharedCounters,
     watched: tuple[str, ...] | None,
     now_s: float,
     let_go: Callable[[], None],
@@ -51,8 +53,8 @@ def fork_worker(
                 let_go()
                 ours.close()
                 die_with_parent(parent)
-                work(Assignment(settings, bounds, ledger, ledger_slot, theirs, watched))
+                work(Assignment(settings, bounds, ledger, ledger_slot, counters, theirs, watched))
             finally:
                 os._exit(BORN_DEAD)
     theirs.close()
-    return WorkerRecord(pid, settings, slot, ours, ledger, ledger_slot, now_s)
+    return WorkerRecord(pid, settings, slot, ours, ledger, ledger_slot, counters, now_s)

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from portside.errors import ConnectionLost, LocalError, PortsideError, UsageError
 from portside.serve import channel as say
+from portside.serve.counters import SharedCounters
 from portside.serve.ledger import SharedLedger
 from portside.serve.lifecycle import Crashes
 from portside.serve.listening import Plan
@@ -29,6 +30,7 @@ class WorkerRecord:
     channel: say.Channel
     ledger: SharedLedger
     ledger_slot: int
+    counters: SharedCounters
     started_s: float
     state: WorkerState = "starting"
     failed: say.Failed | None = None  # what it said of its birth
@@ -50,6 +52,7 @@ class Group:
 
     settings: ServiceSettings
     ledger: SharedLedger
+    counters: SharedCounters
     crashes: Crashes = field(default_factory=Crashes)
     workers: dict[int, WorkerRecord] = field(default_factory=dict)  # by slot
 

@@ -21,6 +21,7 @@ from portside.errors import LocalError, PortsideError, UsageError
 from portside.net.sockets import Bound
 from portside.serve import channel as say
 from portside.serve import listening, running
+from portside.serve.counters import SharedCounters
 from portside.serve.inquiries import row_of_service
 from portside.serve.ledger import SharedLedger
 from portside.serve.lifecycle import Identity, Notifier, raise_descriptor_limit
@@ -167,16 +168,16 @@ class Supervisor:
 
     # ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _spawn(
-        self, settings: ServiceSettings, slot: int, plan: listening.Plan, ledger: SharedLedger, *, watched: Watched
-    ) -> WorkerRecord:
+    def _spawn(self, group: Group, slot: int, plan: listening.Plan, *, watched: Watched) -> WorkerRecord:
         """Fork one worker. Raises: LocalError when the machine has no process, descriptor or slot to give."""
+        settings = group.settings
         bounds = plan.bounds(settings, slot)
         return self._force.spawn(
             settings,
             slot,
             bounds=bounds,
-            ledger=ledger,
+            ledger=group.ledger,
+            counters=group.counters,
             watched=watched,
             let_go=lambda: self._let_go_in_child(bounds, plan),
         )
@@ -204,7 +205,7 @@ class Supervisor:
 
     def worker_gone(self, record: WorkerRecord, status: int) -> None:
         """Decide what the exit of a worker means."""
-        self._close_unused(record.ledger)
+        self._close_unused(record)
         if self._phase == "stopping":
             self._stop_if_alone()
         elif record.roll is not None and record.roll is self._roll:
@@ -212,11 +213,15 @@ class Supervisor:
         elif not record.is_leaving and not (record.state == "retiring" and status == 0):
             self._crashed(record, status)
 
-    def _close_unused(self, ledger: SharedLedger) -> None:
-        used = any(record.ledger is ledger for record in self._force.workers.values())
-        groups = [*self._groups.values(), *(self._roll.groups.values() if self._roll is not None else ())]
-        if not used and all(group.ledger is not ledger for group in groups):
-            ledger.close()
+    def _close_unused(self, owner: Group | WorkerRecord) -> None:
+        """Let go of the memory of a worker or a group that is gone, if nobody else shares it."""
+        others: list[Group | WorkerRecord] = [*self._force.workers.values(), *self._groups.values()]
+        if self._roll is not None:
+            others += self._roll.groups.values()
+        if all(other.ledger is not owner.ledger for other in others):
+            owner.ledger.close()
+        if all(other.counters is not owner.counters for other in others):
+            owner.counters.close()
 
     def _crashed(self, record: WorkerRecord, status: int) -> None:
         name = record.service.name
@@ -252,9 +257,7 @@ class Supervisor:
         if self._phase != "running" or self._groups.get(name) is not group or slot in group.workers:
             return
         try:
-            group.workers[slot] = self._spawn(
-                group.settings, slot, self._plan, group.ledger, watched=self._settings.watched
-            )
+            group.workers[slot] = self._spawn(group, slot, self._plan, watched=self._settings.watched)
         except LocalError as error:
             log.error("%s: %s; trying again", name, error)
             self._turns.after(FORK_RETRY_S, lambda: self._refill(group, slot))
@@ -298,7 +301,7 @@ class Supervisor:
                 model_module(service.model)
                 roll.groups[service.name] = group = self._new_group(service)
                 for slot in range(listening.slots_of(service)):
-                    record = self._spawn(service, slot, plan, group.ledger, watched=settings.watched)
+                    record = self._spawn(group, slot, plan, watched=settings.watched)
                     record.roll = roll
                     group.workers[slot] = record
                     roll.waits_for.add(record.pid)
@@ -311,9 +314,10 @@ class Supervisor:
     def _new_group(self, settings: ServiceSettings) -> Group:
         """Return the service's next group; counts go on where the ledger is large enough for the new limit."""
         present = self._groups.get(settings.name)
+        counters = SharedCounters() if present is None else present.counters
         if present is not None and present.ledger.connections >= settings.limits.connections:
-            return Group(settings, present.ledger)
-        return Group(settings, SharedLedger(settings.limits.connections))
+            return Group(settings, present.ledger, counters)
+        return Group(settings, SharedLedger(settings.limits.connections), counters)
 
     def _commit(self, roll: Roll) -> None:
         """All new workers are ready: they are the server now, and the old ones retire."""
@@ -327,7 +331,7 @@ class Supervisor:
             for record in group.workers.values():
                 self._retire(record)
         for group in old_groups.values():
-            self._close_unused(group.ledger)
+            self._close_unused(group)
         kept = set(map(id, roll.plan.all()))
         if not roll.is_first:
             listening.close(one for one in old_plan.all() if id(one) not in kept)
@@ -358,7 +362,7 @@ class Supervisor:
             self.stop()
             return
         for group in roll.groups.values():
-            self._close_unused(group.ledger)
+            self._close_unused(group)
         listening.close(roll.plan.new)
         running.set_services(
             tuple(
@@ -460,7 +464,7 @@ class Supervisor:
             )
         # Services that a reload took away, as long as somebody is still with their old workers.
         for leaving in self._leaving().values():
-            group = Group(leaving[0].service, leaving[0].ledger)
+            group = Group(leaving[0].service, leaving[0].ledger, leaving[0].counters)
             yield row_of_service(group, endpoints=(), state="retiring", workers=leaving, now_s=self._clock())
 
     def _leaving(self) -> dict[str, list[WorkerRecord]]:

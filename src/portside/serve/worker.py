@@ -25,12 +25,14 @@ from portside.events import EndReason
 from portside.net.sockets import Bound
 from portside.net.stream import Stream
 from portside.serve import channel as say
+from portside.serve import running
 from portside.serve.service import CUT_OFF, Service
 from portside.serve.settings import ServiceSettings
 from portside.serve.sweeper import TICK_S, Sweeper, publish
 
 if TYPE_CHECKING:
     from portside.net.tls import ServerTls
+    from portside.serve.counters import SharedCounters
     from portside.serve.ledger import SharedLedger
 
 log = logging.getLogger("portside")
@@ -60,6 +62,7 @@ class Assignment:
     bounds: tuple[Bound, ...]
     ledger: SharedLedger
     ledger_slot: int
+    counters: SharedCounters
     channel: say.Channel
     watched: tuple[str, ...] | None = None  # with --reload: files to watch beside the code that is imported
 
@@ -446,7 +449,9 @@ def _work(assignment: Assignment) -> int:
     settings, channel = assignment.settings, assignment.channel
     assignment.ledger.join(assignment.ledger_slot)
     try:
-        service = Service(settings, _load(settings), assignment.ledger, tls=_tls_of(settings))
+        tls = tls_of(settings)
+        running.set_given(running.Given(settings.name, tls, assignment.counters))
+        service = Service(settings, _load(settings), assignment.ledger, tls=tls)
     except Exception as error:
         channel.send(say.Failed(isinstance(error, UsageError), _sentence(error)))
         return BORN_DEAD
@@ -471,7 +476,8 @@ def _load(settings: ServiceSettings) -> Any:
         raise UsageError(f"{settings.what} cannot be loaded: {_sentence(error)}") from error
 
 
-def _tls_of(settings: ServiceSettings) -> ServerTls | None:
+def tls_of(settings: ServiceSettings) -> ServerTls | None:
+    """Return the TLS of a service that has certificates or a TLS endpoint. Raises: UsageError, NotPermitted."""
     if not any(endpoint.scheme == "tls" for endpoint in settings.listen) and not settings.tls.wanted:
         return None
     from portside.net.tls import server_context

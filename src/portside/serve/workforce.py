@@ -11,6 +11,7 @@ from typing import Protocol
 from portside.errors import ConnectionLost
 from portside.net.sockets import Bound
 from portside.serve import channel as say
+from portside.serve.counters import SharedCounters
 from portside.serve.forking import fork_worker
 from portside.serve.inquiries import Inquiries
 from portside.serve.ledger import SharedLedger
@@ -52,12 +53,20 @@ class Workforce:
         *,
         bounds: tuple[Bound, ...],
         ledger: SharedLedger,
+        counters: SharedCounters,
         watched: tuple[str, ...] | None,
         let_go: Callable[[], None],
     ) -> WorkerRecord:
         """Fork one worker; ``let_go`` is called in it. Raises: LocalError when the machine has nothing to give."""
         record = fork_worker(
-            settings, slot, bounds=bounds, ledger=ledger, watched=watched, now_s=self._clock(), let_go=let_go
+            settings,
+            slot,
+            bounds=bounds,
+            ledger=ledger,
+            counters=counters,
+            watched=watched,
+            now_s=self._clock(),
+            let_go=let_go,
         )
         self.workers[record.pid] = record
         self._turns.watch(record.channel.fileno(), lambda: self._hear(record))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from portside import Battery, Connection, ConnectionEnded
 from portside.address import InternetAddress
+from portside.serve import running
 
 DATA_IDLE_S = 1.0
 
@@ -38,3 +39,12 @@ async def count(visitor: Connection, data: Connection) -> None:
 
 
 battery = Battery("courier", stream=courier, refusal=lambda why: f"421 {why}\r\n".encode())
+
+
+async def tally(visitor: Connection) -> None:
+    """Tell what this worker has for its battery, and how many visitors there have been."""
+    ours = running.given()
+    assert ours.counters is not None
+    number = ours.counters.add("visitors", 1, lasts_s=3_600.0)
+    has_certificates = ours.tls is not None and ours.tls.new_context() is not ours.tls.context
+    await visitor.write(f"{ours.service} {'with' if has_certificates else 'without'} certificates: {number}".encode())
