@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from portside.protocols.ftp.replies import Reply
+from portside.protocols.ftp.session import NOT_TAKEN
 from portside.protocols.ftp.transfers import Failed, QuotaUsedUp
 from portside.storage.contract import StorageError, StorageFailed, StorageFull
-
-NOT_TAKEN: Final = 550  # "Requested action not taken. File unavailable"
 
 _CODES: Final[Mapping[type[StorageError], int]] = {
     StorageFull: 452,  # "Insufficient storage space in system"

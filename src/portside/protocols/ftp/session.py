@@ -28,6 +28,11 @@ TlsPolicy: TypeAlias = Literal["off", "optional", "login", "data"]
 """Whether TLS may or must be used: ``login`` before a user is named, ``data`` for data connections as well."""
 
 
+NOT_TAKEN: Final = 550  # RFC 959 section 4.2: "Requested action not taken. File unavailable"
+NAME_NOT_TAKEN: Final = 553  # "Requested action not taken. File name not allowed"
+GIVE_NAMES: Final = frozenset({"STOR", "STOU", "RNTO"})  # their lists have 553 where those of other verbs have 550
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What a server allows all its sessions."""
@@ -47,6 +52,13 @@ class Refused(Exception):
     def __init__(self, code: int, *lines: str) -> None:
         super().__init__(code, *lines)
         self.reply = Reply(code, lines)
+
+
+def fitted(reply: Reply, verb: str) -> Reply:
+    """Return the reply with the code that the verb's list in RFC 959 section 5.4 has for what it says."""
+    if reply.code == NOT_TAKEN and verb in GIVE_NAMES:
+        return Reply(NAME_NOT_TAKEN, reply.lines)
+    return reply
 
 
 class Session:
@@ -101,9 +113,9 @@ class Session:
         try:
             return self._receive(command)
         except Refused as refusal:
-            return refusal.reply
+            return fitted(refusal.reply, command.verb)
         except StorageError as error:  # a path that cannot be meant
-            return Reply(553, (f"{error.why[:1].upper()}{error.why[1:]}.",))
+            return fitted(Reply(NOT_TAKEN, (f"{error.why[:1].upper()}{error.why[1:]}.",)), command.verb)
 
     def _receive(self, command: Command) -> Outcome:
         source, self.rename_source = self.rename_source, None
@@ -131,7 +143,7 @@ class Session:
 
     def need(self, permission: Permission) -> None:
         if self.account is None or not self.account.may(permission):
-            raise Refused(550, f"You have no permission to {WORDS_OF[permission]} here.")
+            raise Refused(NOT_TAKEN, f"You have no permission to {WORDS_OF[permission]} here.")
 
     def may_move_data(self) -> None:
         """Check that a data connection may be opened as things are set. RFC 4217 section 10.2."""

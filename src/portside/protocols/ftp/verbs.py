@@ -103,6 +103,7 @@ _FILES: Final = (  # RFC 959 section 4.1.3, RFC 3659, draft-somers-ftp-mfxx (MFM
 _DIGESTS: Final = (  # draft-ietf-ftpext2-hash-03; its appendix B lists the older forms
     Verb("HASH", "HASH <path>", "Tell the file's digest, by the algorithm that OPTS HASH chose."),
     Verb("XSHA256", "XSHA256 <path>", "Tell the file's SHA-256 digest."),
+    Verb("XSHA512", "XSHA512 <path>", "Tell the file's SHA-512 digest."),
     Verb("XSHA1", "XSHA1 <path>", "Tell the file's SHA-1 digest."),
     Verb("XMD5", "XMD5 <path>", "Tell the file's MD5 digest."),
     Verb("XCRC", "XCRC <path>", "Tell the file's CRC-32."),

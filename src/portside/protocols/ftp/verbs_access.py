@@ -151,7 +151,7 @@ def _feat(session: Session, command: Command) -> Outcome:
     """RFC 2389 section 3: a line for each extension, with a blank before it."""
     features = ["CLNT", "EPRT", "EPSV", _hash_feature(session), "HOST", "LANG EN*", "MDTM", "MFMT"]
     features += [_facts_feature(session), "MODE Z", "REST STREAM", "SIZE", "TVFS", "UTF8"]
-    features += ["XCRC", "XMD5", "XSHA1", "XSHA256"]
+    features += ["XCRC", "XMD5", "XSHA1", "XSHA256", "XSHA512"]
     if session.policy.has_tls:
         features += ["AUTH TLS", "CCC", "PBSZ", "PROT"]
     return Reply(211, ("Extensions:", *(f" {feature}" for feature in sorted(features)), "End"))

@@ -110,8 +110,6 @@ def _mlst(session: Session, command: Command) -> Outcome:
 @verb("STAT")
 def _stat(session: Session, command: Command) -> Outcome:
     if command.argument:
-        if session.account is None:
-            raise Refused(530, "Log in first: USER, then PASS.")
         session.need("list")
     return acts.TellStatus(command.argument)
 

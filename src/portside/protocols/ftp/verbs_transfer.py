@@ -19,6 +19,7 @@ Value = TypeVar("Value")
 
 LOW_PORTS: Final = 1_024  # RFC 2577 section 3: no data connections to where services of the system are
 OFFSET_MAX: Final = 2**63 - 1
+OFFSET_DIGITS_MAX: Final = 19
 
 # ── data connections ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -137,7 +138,7 @@ def _opts(session: Session, command: Command) -> Outcome:
         case "UTF8" | "UTF-8", ["ON" | "NLST"] | []:
             return Reply(200, ("Names are UTF-8, always.",))
         case "UTF8" | "UTF-8", _:
-            raise Refused(504, "Names are UTF-8, always.")
+            raise Refused(501, "Names are UTF-8, always.")
         case "MLST", _:
             session.facts = parse_fact_wishes(value, FACTS)
             return Reply(200, ("MLST OPTS " + "".join(f"{fact};" for fact in session.facts),))
@@ -150,7 +151,7 @@ def _opts(session: Session, command: Command) -> Outcome:
             session.deflate_level = int(level)
             return Reply(200, (f"MODE Z LEVEL is {level}.",))
         case "HASH" | "MODE", _:
-            raise Refused(504, "There is no such option.")
+            raise Refused(501, "There is no such option.")
     raise Refused(501, "There are options of UTF8, MLST, HASH and MODE Z.")
 
 
@@ -161,7 +162,7 @@ def _opts(session: Session, command: Command) -> Outcome:
 def _rest(session: Session, command: Command) -> Outcome:
     """RFC 3659 section 5."""
     offset = command.argument
-    if not (offset.isascii() and offset.isdigit() and len(offset) <= 19 and int(offset) <= OFFSET_MAX):
+    if not (offset.isascii() and offset.isdigit() and len(offset) <= OFFSET_DIGITS_MAX and int(offset) <= OFFSET_MAX):
         raise Refused(501, "Where to begin is a number of bytes.")
     session.offset = int(offset)
     return Reply(350, (f"The next transfer begins behind {session.offset} bytes.",))
@@ -208,10 +209,10 @@ def _stou(session: Session, command: Command) -> Outcome:
 
 @verb("ALLO")
 def _allo(session: Session, command: Command) -> Outcome:
-    words = command.argument.upper().split()
-    if not (words and words[0].isascii() and words[0].isdigit() and len(words[0]) <= 19):
-        raise Refused(501, "How many bytes is a number.")
-    return acts.Allocate(int(words[0]))
+    match command.argument.upper().split():
+        case [size] | [size, "R", _] if size.isascii() and size.isdigit() and len(size) <= OFFSET_DIGITS_MAX:
+            return acts.Allocate(int(size))
+    raise Refused(501, "How many bytes is a number.")
 
 
 @verb("LIST", "NLST", "MLSD")
