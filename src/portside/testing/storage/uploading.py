@@ -54,6 +54,19 @@ class UploadContract(Fixtures):
         upload.abandon()
         assert tree(storage) == {"/f": b""}
 
+    def test_an_upload_can_be_withdrawn_to_the_last_moment(self, storage: Storage) -> None:
+        put(storage, "/f", b"old")
+        upload = storage.upload("/f")
+        upload.file.write(b"newer")
+        with pytest.raises(Withdrawn):
+            upload.commit(is_withdrawn=lambda: True)
+        assert tree(storage) == {"/f": b"old"}
+        upload.abandon(keep=True)
+        assert storage.interrupted_bytes("/f") == 5
+        upload = storage.upload("/f", offset=5)
+        assert upload.commit(is_withdrawn=lambda: False).size_bytes == 5
+        assert tree(storage) == {"/f": b"newer"}
+
     @pytest.mark.parametrize("offset", [1, 4, 7])
     def test_an_interrupted_upload_goes_on(self, storage: Storage, offset: int) -> None:
         interrupt(storage, "/f", b"0123456")
