@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final, Self
 
 from portside.contracts import LINE_BYTES_MAX, Connection
-from portside.errors import ConnectionClosed
+from portside.errors import ConnectionClosed, ConnectionLost
 from portside.protocols.ftp.client.channel import Channel
 from portside.protocols.ftp.client.control import accepted
 from portside.protocols.ftp.client.entries import RemoteEntry, parse_fact_line, parse_list_line
@@ -46,7 +46,7 @@ class Listing:
             self._is_over = True
             if self._underway is not None:
                 self._underway.disown()
-                if self._underway.is_aborted and isinstance(error, ConnectionClosed):
+                if self._underway.is_aborted and isinstance(error, ConnectionLost | ConnectionClosed):
                     raise Aborted(self._path) from None
             raise
         if entry is None:
@@ -64,6 +64,8 @@ class Listing:
     # ── its parts ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _next(self) -> RemoteEntry | None:
+        if self._underway is not None and self._underway.is_aborted:
+            raise Aborted(self._path)  # whatever of it has come already
         if self._connection is None:
             self._underway = await self._announce()
             self._connection = await self._connected(self._underway.channel)
@@ -91,9 +93,10 @@ class Listing:
         now_s = session.control.connection.started_at.timestamp()
         self._parse = partial(parse_list_line, now_s=now_s)
         await session.set_type("A")  # RFC 959 section 4.1.3
+        is_unix = await session.is_unix()
         if self._path:
-            await session.go_to(self._path)
-        if await session.is_unix():
+            await session.go_to(self._path)  # only a transfer's words may follow
+        if is_unix:
             try:
                 return await session.begin("LIST", "-a", owner=self)  # names that begin with a dot, too
             except Refused as refused:
