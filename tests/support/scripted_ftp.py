@@ -1,4 +1,4 @@
-"""An FTP server in memory that says what a test wants it to say, and remembers what it was told.
+"""An FTP server in memory and in virtual time, that says what a test wants it to say and remembers what it was told.
 
 It knows enough to be polite: whoever wants something else replaces the answer to a command.
 """
@@ -18,12 +18,13 @@ from portside.errors import PortsideError
 from portside.protocols.ftp.client import FtpClient
 from portside.protocols.ftp.ports import build_port, parse_eprt, parse_port
 from portside.testing.memory import MemoryNetwork
-from support.waiting import WITHIN_S
+from support import virtual_time
 
 HOST = "192.0.2.1"
 URL = f"ftp://anna:secret@{HOST}/"
 STRANGER = "203.0.113.9"
-SOON_S = 0.05  # a timeout that is meant to pass
+SOON_S = 5.0  # a timeout that is meant to pass; time is virtual, and nobody waits for it
+TOO_LONG_S = 3_600.0
 
 Result = TypeVar("Result")
 
@@ -91,13 +92,16 @@ class Visit:
             await self.listener.close()
             self.listener = None
         else:
-            assert self.target is not None, "the client asked for a transfer without a data connection"
+            assert self.target is not None
             endpoint = Endpoint("tcp", host=self.target.host, port=self.target.port)
             self.data = await self.server.network.connect(endpoint, local=InternetAddress(local, 20))
         return self.data
 
     async def transfer(self, data: Data) -> None:
         """Carry a transfer out."""
+        if self.listener is None and self.target is None:
+            await self.say("425 Over which connection?")
+            return
         if data.before:
             await self.say(data.before)
         connection = await self.connected()
@@ -190,7 +194,7 @@ def meet(
         serving = asyncio.ensure_future(server.serve())
         await asyncio.sleep(0)  # until it listens
         try:
-            async with asyncio.timeout(WITHIN_S):
+            async with asyncio.timeout(TOO_LONG_S):
                 result = await act(network, server)
             if serving.done():
                 serving.result()
@@ -199,7 +203,7 @@ def meet(
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
 
-    return asyncio.run(both())
+    return virtual_time.run(both())
 
 
 def visit(
@@ -208,7 +212,6 @@ def visit(
     **options: Any,
 ) -> tuple[Result, list[str]]:
     """Log in, act, and leave; return what came of it, and what was said in between."""
-    options.setdefault("timeout_s", WITHIN_S)
 
     async def whole(network: MemoryNetwork, server: ScriptedServer) -> tuple[Result, list[str]]:
         async with await FtpClient.connect(network, URL, **options) as ftp:

@@ -88,7 +88,7 @@ def test_a_listing_that_goes_wrong_says_so_and_the_session_goes_on(
 
 def test_a_listing_in_which_nothing_comes_is_given_up() -> None:
     async def act(ftp: FtpClient) -> None:
-        with pytest.raises(TimeoutError, match=r"nothing moved for 0\.05 s"):
+        with pytest.raises(TimeoutError, match="nothing moved for 5 s"):
             await names(ftp)
 
     visit(act, {"MLSD": Data(FACTS, end="hang")}, timeout_s=SOON_S)
@@ -96,7 +96,7 @@ def test_a_listing_in_which_nothing_comes_is_given_up() -> None:
 
 def test_no_last_reply_is_no_complete_listing() -> None:
     async def act(ftp: FtpClient) -> None:
-        with pytest.raises(TimeoutError, match=r"no answer to the end of MLSD sub within 0\.05 s"):
+        with pytest.raises(TimeoutError, match="no answer to the end of MLSD sub within 5 s"):
             await names(ftp)
 
     visit(act, {"MLSD": Data(FACTS, after="")}, timeout_s=SOON_S)

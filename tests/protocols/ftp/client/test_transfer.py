@@ -159,7 +159,7 @@ def test_a_server_that_leaves_in_the_middle_is_a_lost_connection() -> None:
 @pytest.mark.parametrize("data", [Data(b"123", end="hang"), Data(b"123", early=True, end="hang")], ids=["", "early"])
 def test_a_transfer_in_which_nothing_moves_is_given_up(data: Data) -> None:
     async def act(ftp: FtpClient) -> None:
-        with pytest.raises(TimeoutError, match=r"nothing moved for 0\.05 s"):
+        with pytest.raises(TimeoutError, match="nothing moved for 5 s"):
             await fetch(ftp)
 
     visit(act, {"RETR": data}, timeout_s=SOON_S)
@@ -182,9 +182,7 @@ def test_after_a_silence_the_next_command_aborts_first() -> None:
     assert said[-3:] == ["RETR x", "ABOR", "PWD"]
 
 
-def test_no_last_reply_is_no_complete_transfer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portside.protocols.ftp.client.transfer.COMMIT_S_MIN", SOON_S)
-
+def test_no_last_reply_is_no_complete_transfer() -> None:
     async def act(ftp: FtpClient) -> None:
         with pytest.raises(TimeoutError, match="nothing moved"):
             await fetch(ftp)
@@ -274,7 +272,7 @@ def test_a_data_handshake_that_does_not_come_is_given_up(certificates: Certifica
         await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError, match="nothing moved"):
-        fetch_over_tls(certificates, stall, timeout_s=0.5)
+        fetch_over_tls(certificates, stall, timeout_s=SOON_S)
 
 
 # ── uploads ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -371,9 +369,7 @@ def test_a_reset_is_told_by_what_the_server_says_of_it() -> None:
     visit(act, {"STOR": reset})
 
 
-def test_a_server_that_says_nothing_of_a_reset_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portside.protocols.ftp.client.transfer.FAILED_STEP_S", SOON_S)
-
+def test_a_server_that_says_nothing_of_a_reset_is_not_waited_for() -> None:
     async def reset(visit: Visit, argument: str) -> None:
         await visit.say("150 Send it.")
         (await visit.connected()).abort()
@@ -461,9 +457,7 @@ def test_an_abort_with_nothing_under_way_says_nothing() -> None:
     assert visit(act)[1] == []
 
 
-def test_an_abort_that_gets_one_answer_of_two_is_the_end_of_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portside.protocols.ftp.client.session.ABORT_S", SOON_S)
-
+def test_an_abort_that_gets_one_answer_of_two_is_the_end_of_the_session() -> None:
     async def mute(visit: Visit, argument: str) -> None:
         await visit.say("150 Here it comes.")
         connection = await visit.connected()
