@@ -110,9 +110,11 @@ class FaultRun:
     def _kill_client(self, fault: Fault) -> bool:
         """Kill curl, which is fed by us; return False, for the dead have heard no acknowledgement."""
         self._sessions += 1
+        logged_in = self._records("login")
         curl = [peers.program("curl"), "--silent", *self.curl, "--upload-file", "-", self._site.url(fault.name)]
         with subprocess.Popen(curl, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as client:
             assert client.stdin is not None
+            self._wait_for_records("login", logged_in + 1, fault)  # or it might be killed before it has connected
             with contextlib.suppress(BrokenPipeError):
                 client.stdin.write(fault.content[: fault.sent_bytes])
                 client.stdin.flush()
@@ -120,7 +122,7 @@ class FaultRun:
                     client.stdin.close()
             let_pass(fault.delay_s)
             client.kill()
-        self._wait_until_all_sessions_ended(fault)
+        self._wait_for_records("connection", self._sessions, fault)  # it has nothing more to do with any of them
         return False
 
     def _kill_worker(self, fault: Fault) -> bool:
@@ -174,14 +176,12 @@ class FaultRun:
         except (OSError, EOFError, ftplib.error_temp):
             return False
 
-    def _wait_until_all_sessions_ended(self, fault: Fault) -> None:
-        """Return when the server has nothing more to do with what it was asked so far."""
-        server = self._site.server
+    def _wait_for_records(self, event: str, count: int, fault: Fault) -> None:
+        """Return when the server has told so many of such events."""
+        self._site.server.wait_for(lambda: self._records(event) >= count, f"{count} records of a {event} at {fault}")
 
-        def ended() -> bool:
-            return sum(one.get("event") == "connection" for one in server.records) >= self._sessions
-
-        server.wait_for(ended, f"end of {self._sessions} sessions at {fault}")
+    def _records(self, event: str) -> int:
+        return sum(one.get("event") == event for one in self._site.server.records)
 
     # ── what must hold ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -121,8 +121,8 @@ def test_the_control_connection_is_cleared_after_the_login(site: Site, context: 
     site.put("file", LARGE)
     with connected(ftplib.FTP_TLS, context, site.port, site.home.name) as ftps:
         assert ftps.ccc().startswith("200")
-        assert not isinstance(ftps.sock, ssl.SSLSocket)
-        ftps.file = ftps.sock.makefile("r", encoding=ftps.encoding)
+        assert isinstance(ftps.sock, ssl.SSLSocket)
+        assert ftps.sock.version() is None  # what it was is left: a socket
         assert ftps.voidcmd("NOOP").startswith("200")
         assert fetched(ftps, "file") == LARGE  # still hidden: CCC is about the control connection
 
