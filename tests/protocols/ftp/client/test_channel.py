@@ -174,7 +174,7 @@ def test_a_server_that_does_not_connect_is_given_up_and_what_it_says_is_heard() 
 
 def test_a_server_that_neither_connects_nor_speaks_is_given_up() -> None:
     async def act(ftp: FtpClient) -> None:
-        with pytest.raises(TimeoutError, match="nothing moved for 5 s|did not open its data connection"):
+        with pytest.raises(TimeoutError, match=r"nothing moved for 5 s|did not open its data connection"):
             await fetch(ftp)
 
     visit(act, {"RETR": "150 Here it comes."}, active=True, timeout_s=SOON_S)
