@@ -92,19 +92,18 @@ class DiskStorage:
             raise NotDirectory(os.fspath(root)) from error
         except OSError as error:
             raise storage_error(error, os.fspath(root)) from error
-        self._begin(
-            descriptor, _Ways(resolution or best_resolution(descriptor), Care(durable, keep_s, now_s), Rounds())
-        )
+        ways = _Ways(resolution or best_resolution(descriptor), Care(durable, keep_s, now_s), Rounds())
+        self._begin(descriptor, "", ways)
 
-    def _begin(self, root: int, ways: _Ways) -> None:
-        self._root, self._ways = root, ways
-        self._resolution, self._care = ways.resolution, ways.care
+    def _begin(self, root: int, where: str, ways: _Ways) -> None:
+        self._root, self._where = root, where  # the second only tells directories apart: it may have been renamed
+        self._ways, self._resolution, self._care = ways, ways.resolution, ways.care
         self._may_be_at_hand = not is_remote(root)
 
     def under(self, path: str) -> Self:
         root = self._open_directory(path, DIRECTORY)
         storage = object.__new__(type(self))
-        storage._begin(root, self._ways)
+        storage._begin(root, f"{self._where}{path.rstrip('/')}", self._ways)
         return storage
 
     def close(self) -> None:
@@ -193,7 +192,8 @@ class DiskStorage:
         place = self._target(path)
         try:
             with Translated(path):
-                self._ways.rounds.sweep(place.parent, self._care.now_s(), self._care.oldest_s)
+                key = f"{self._where}{split(path)[0]}"
+                self._ways.rounds.sweep(key, place.parent, self._care.now_s(), self._care.oldest_s)
                 return begin(place, offset, self._care)
         except BaseException:
             os.close(place.parent)

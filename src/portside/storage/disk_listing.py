@@ -34,33 +34,20 @@ class DiskListing:
         self._path, self._directory = path, directory
         self._follow, self._sweep = follow, sweep
         self._hidden: list[str] = []
-        self._found: Iterator[os.DirEntry[str]] | None = None
+        self._is_open = False
         try:
             self._scan = os.scandir(directory)
         except OSError:
             os.close(directory)
             raise
-        self._found = iter(self._scan)
+        self._is_open = True
 
     def __iter__(self) -> Iterator[list[Entry]]:
         return self
 
     def __next__(self) -> list[Entry]:
-        batch: list[Entry] = []
         try:
-            while self._found is not None and len(batch) < BATCH_ENTRIES:
-                found = next(self._found, None)
-                if found is None:
-                    self._sweep(self._directory, self._hidden)
-                    self.close()
-                    break
-                name = found.name
-                if name[0] == "." and is_hidden(name):
-                    self._hidden.append(name)
-                    continue
-                facts = self._facts(found)
-                if facts is not None:
-                    batch.append(build_entry(name, facts))
+            batch = self._next_batch() if self._is_open else []
         except OSError as error:
             self.close()
             raise storage_error(error, self._path) from error
@@ -68,19 +55,30 @@ class DiskListing:
             raise StopIteration
         return batch
 
-    def _facts(self, found: os.DirEntry[str]) -> os.stat_result | None:
-        """Return what is known of a name, None where it has vanished or cannot be looked at."""
-        try:
-            facts = found.stat(follow_symlinks=False)
-        except OSError:
-            return None
-        if facts.st_mode & _FORMAT_BITS == _LINK:
-            return self._follow(found.name) or facts
-        return facts
+    def _next_batch(self) -> list[Entry]:
+        """Return the next entries, fewer than ``BATCH_ENTRIES`` at the end."""
+        batch: list[Entry] = []
+        for found in self._scan:
+            name = found.name
+            if name[0] == "." and is_hidden(name):
+                self._hidden.append(name)
+                continue
+            try:
+                facts = found.stat(follow_symlinks=False)
+            except OSError:
+                continue  # it has vanished, or may not be looked at
+            if facts.st_mode & _FORMAT_BITS == _LINK:
+                facts = self._follow(name) or facts
+            batch.append(build_entry(name, facts))
+            if len(batch) == BATCH_ENTRIES:
+                return batch
+        self._sweep(self._directory, self._hidden)
+        self.close()
+        return batch
 
     def close(self) -> None:
-        if self._found is not None:
-            self._found = None
+        if self._is_open:
+            self._is_open = False
             self._scan.close()
             os.close(self._directory)
 

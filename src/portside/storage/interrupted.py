@@ -182,12 +182,13 @@ class Rounds:
     """
 
     def __init__(self) -> None:
-        self._last_s: dict[tuple[int, int], float] = {}
+        self._last_s: dict[str, float] = {}
 
-    def sweep(self, parent: int, now_s: float, oldest_s: float) -> None:
-        """Remove what is older than ``oldest_s`` from the directory, if nobody has looked for a while."""
-        facts = os.fstat(parent)
-        key = (facts.st_dev, facts.st_ino)
+    def sweep(self, key: str, parent: int, now_s: float, oldest_s: float) -> None:
+        """Remove what is older than ``oldest_s`` from the directory, if nobody has looked for a while.
+
+        ``key`` tells it from others: a directory that is known by two is looked through for each.
+        """
         if 0 <= now_s - self._last_s.get(key, float("-inf")) < _SWEEP_EVERY_S:
             return
         if len(self._last_s) >= _SWEPT_MAX:

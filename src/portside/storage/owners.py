@@ -10,30 +10,23 @@ from typing import Final
 _NAMES_MAX: Final = 10_000  # a tree unpacked from elsewhere may have as many owners as files
 
 
-class Names:
-    """Numbers and their names, as far as they have been asked for."""
+class Names(dict[int, str]):
+    """Numbers and their names. ``names[number]`` may wait for whoever knows them, ``in`` and ``get`` never do.
+
+    A number that nobody has a name for is its own.
+    """
 
     def __init__(self, look_up: Callable[[int], str]) -> None:
         self._look_up = look_up
-        self._known: dict[int, str] = {}
 
-    def name(self, number: int) -> str:
-        """Return the name, or the number as text where there is none. May wait for whoever knows the names."""
-        known = self._known.get(number)
-        return self._ask(number) if known is None else known
-
-    def known(self, number: int) -> str | None:
-        """Return the name if it has been asked for before, and else None."""
-        return self._known.get(number)
-
-    def _ask(self, number: int) -> str:
+    def __missing__(self, number: int) -> str:
         try:
             name = self._look_up(number)
         except (KeyError, OSError):
             name = str(number)
-        if len(self._known) >= _NAMES_MAX:
-            self._known.clear()
-        self._known[number] = name
+        if len(self) >= _NAMES_MAX:
+            self.clear()
+        self[number] = name
         return name
 
 
