@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 enum { BACKLOG = 4096, PIPE_BYTES = 1 << 20, SENDFILE_BYTES = 1 << 30, TLS_BYTES = 64 << 10, STACK_BYTES = 256 << 10 };
+enum { FIRST_PORT = 20000, PORTS = 10000 };
 
 static const char *root, *congestion;
 static SSL_CTX *context;
@@ -63,17 +64,35 @@ static const char *path_of(const struct session *session, const char *name, char
 
 /* ---- the data connection ----------------------------------------------------------------- */
 
-static int listen_on_any_port(int *port)
+/* Port 0 takes any. Returns -1 where the port is not free. */
+static int listen_on(int port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        fail("socket");
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     /* accepted sockets inherit the congestion control of the listener */
-    if (fd < 0 || set_congestion(fd, congestion) < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-        listen(fd, BACKLOG) < 0 || getsockname(fd, (struct sockaddr *)&address, &size) < 0)
-        fail("listen");
-    *port = ntohs(address.sin_port);
+    if (set_congestion(fd, congestion) == 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+        listen(fd, BACKLOG) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* Ports in turn, not any: those are never ones in TIME-WAIT, and after ten thousand transfers the kernel looks long
+ * for one that is not. */
+static int listen_for_data(int *port)
+{
+    static unsigned turn;
+    int fd = -1;
+    for (int tries = 0; fd < 0 && tries < PORTS; tries++) {
+        *port = FIRST_PORT + (int)(__atomic_fetch_add(&turn, 1, __ATOMIC_RELAXED) % PORTS);
+        fd = listen_on(*port);
+    }
+    if (fd < 0)
+        fail("no port for data");
     return fd;
 }
 
@@ -83,7 +102,7 @@ static int enter_passive(struct session *session, int extended)
     char text[80];
     if (session->listener >= 0)
         close(session->listener);
-    session->listener = listen_on_any_port(&port);
+    session->listener = listen_for_data(&port);
     if (extended)
         snprintf(text, sizeof text, "229 Entering extended passive mode (|||%d|)", port);
     else
@@ -348,8 +367,12 @@ int main(int count, char **arguments)
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    int port, listener = listen_on_any_port(&port);
-    printf("listening %d\n", port);
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    int listener = listen_on(0);
+    if (listener < 0 || getsockname(listener, (struct sockaddr *)&address, &size) < 0)
+        fail("listen");
+    printf("listening %d\n", ntohs(address.sin_port));
     fflush(stdout);
     for (;;) {
         pthread_t thread;
