@@ -19,6 +19,7 @@ from portside.accounts.doorkeeper import Doorkeeper
 from portside.accounts.passwords import keep_password
 from portside.address import InternetAddress
 from portside.errors import ConnectionLost, PeerError
+from portside.net.stream import Stream
 from portside.protocols.ftp.battery import visits_of
 from portside.protocols.ftp.replies import Reply, ReplyReader
 from portside.protocols.ftp.server import Server
@@ -48,7 +49,7 @@ class World:
     def __init__(
         self,
         *accounts: Account,
-        policy: Policy = Policy(),
+        policy: Policy | None = None,
         capacity_bytes: int | None = None,
         attempts: int = 10,
         **changes: Any,
@@ -61,7 +62,7 @@ class World:
             storage=self.storage,
             doorkeeper=Doorkeeper(book, self.counters, attempts=attempts),
             counters=self.counters,
-            policy=policy,
+            policy=Policy() if policy is None else policy,
             **changes,
         )
         self.cut: int | None = None  # into pieces of how many bytes what clients say is cut
@@ -132,6 +133,14 @@ class World:
         await client.say("TYPE I", 200)
         return client
 
+    async def until(self, fact: Callable[[], object]) -> None:
+        """Let the others act until the fact is one; no time passes."""
+        for _ in range(1_000):
+            if fact():
+                return
+            await self.network.sleep(0)
+        raise AssertionError("it never came to be so")
+
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def assert_nothing_left(self) -> None:
@@ -173,6 +182,18 @@ class Client:
                 await visits_of(self.world.server)(self.served)
         except PeerError as error:  # the client left, or misbehaved: an event
             self.failure = error
+
+    def served_data(self) -> Stream | None:
+        """The server's end of the data connection of a transfer that is under way."""
+        companions = self.served.companions()
+        return companions[0][0] if companions else None
+
+    async def until_served(self, count: int) -> Stream:
+        """Return the server's end of the data connection, when so many bytes have come there."""
+        await self.world.until(lambda: (data := self.served_data()) is not None and data.bytes_in >= count)
+        data = self.served_data()
+        assert data is not None
+        return data
 
     async def is_left_alone(self) -> None:
         """Return when the server has ended the visit, everything read."""

@@ -77,6 +77,7 @@ async def _start_tls(visit: Visit, act: acts.StartTls) -> Reply | None:
     await visit.control.start_tls(context)
     visit.tls_context = context
     tls = visit.control.tls
+    await visit.prepare(None)  # it was asked for in the clear, by whoever was on the way
     await visit.let_go_of_account()
     visit.session.tls_started(tls.server_name if tls is not None else None)
     return None

@@ -16,6 +16,7 @@ from portside.protocols.ftp.visit import Visit, carries_out
 from portside.storage.contract import Entry, Storage, StorageError
 
 DIGEST_PIECE_BYTES: Final = 1 << 20
+RECORDED_DIGEST: Final = "SHA-256"
 
 # ── directories ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -151,20 +152,36 @@ async def entry_at(visit: Visit, path: str) -> Entry:
 
 @carries_out(acts.TellDigest)
 async def _tell_digest(visit: Visit, act: acts.TellDigest) -> Reply | None:
-    size_bytes, digest = await visit.run_blocking(digest_of, visit.storage, act.path, act.algorithm)
+    size_bytes, digest = await _digest_of(visit, act.path, act.algorithm)
     if act.verb == "HASH":
         text = build_hash_reply(HashReply(act.algorithm, digest, 0, size_bytes, act.typed))
         return Reply(213, (text,))
     return Reply(250, (digest.upper(),))
 
 
-def digest_of(storage: Storage, path: str, algorithm: str) -> tuple[int, str]:
-    """Return how many bytes the file has, and their digest in hexadecimal. Reads all of it."""
-    stored = storage.open(path)
+async def told_digest(visit: Visit, path: str) -> str | None:
+    """Return the digest of a file for the records, where the operator wants it."""
+    if not visit.server.digests:
+        return None
     try:
-        return _digest(stored.file, algorithm)
-    finally:
-        stored.close()
+        _, digest = await _digest_of(visit, path, RECORDED_DIGEST)
+    except StorageError:
+        return None  # gone again already
+    return f"{RECORDED_DIGEST.lower()}:{digest}"
+
+
+async def _digest_of(visit: Visit, path: str, algorithm: str) -> tuple[int, str]:
+    """Return how many bytes the file has, and their digest in hexadecimal. Reads all of it."""
+
+    def read() -> tuple[int, str]:
+        stored = visit.storage.open(path)
+        try:
+            return _digest(stored.file, algorithm)
+        finally:
+            stored.close()
+
+    # Not in the threads that look at files for everybody: a few who ask for large ones would have them all.
+    return await visit.network.run_blocking(read, pool=visit.server.digest_pool)
 
 
 def _digest(file: BinaryIO, algorithm: str) -> tuple[int, str]:

@@ -2,121 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-import secrets
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from portside import events
 from portside.contracts import Connection
-from portside.errors import PortsideError
 from portside.protocols.ftp import acts
-from portside.protocols.ftp.acts_files import digest_of, entry_at
+from portside.protocols.ftp.acts_files import told_digest
+from portside.protocols.ftp.exchanges import begin, why
 from portside.protocols.ftp.listings import Listing, open_listing
-from portside.protocols.ftp.quota import add_usage, room_bytes
-from portside.protocols.ftp.rates import Pacer, Rate
-from portside.protocols.ftp.refusals import reply_to
 from portside.protocols.ftp.replies import Reply
 from portside.protocols.ftp.session import Refused
-from portside.protocols.ftp.transfers import (
-    LEFT,
-    TRUNCATED,
-    Failed,
-    Representation,
-    Transfer,
-    receive_stored,
-    send_pieces,
-    send_stored,
-)
+from portside.protocols.ftp.transfers import Representation, send_pieces, send_stored
 from portside.protocols.ftp.visit import Visit, carries_out
 from portside.storage import paths
-from portside.storage.contract import NoSuchFile, Storage, StorageError, Stored, Upload, Withdrawn
-from portside.storage.failures import storage_error
+from portside.storage.contract import NotDirectory, Stored
 
-log = logging.getLogger("portside")
-
-UNIQUE_NAME_BYTES: Final = 8  # of chance in a name that STOU makes: nobody else has it
 STATUS_LINES_MAX: Final = 1_000  # of a listing on the control connection
-
-DIGEST: Final = "SHA-256"  # of the records
-
-
-class Exchange(Protocol):
-    """What one transfer moves, whichever way, and what follows from how it ends."""
-
-    title: str
-    path: str
-
-    async def move(self, data: Connection, how: Representation) -> None:
-        """Move the bytes over the data connection, to the end of the stream."""
-
-    async def complete(self, data: Connection) -> Reply:
-        """Everything has moved: make it last, and return the reply. Raises: Failed, StorageError."""
-
-    async def give_up(self, why: str) -> None:
-        """It did not come about, for whatever reason."""
-
-    async def close(self) -> None:
-        """Let go of everything, after either of the two."""
-
-
-# ── the course of a transfer ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def begin(visit: Visit, exchange: Exchange, opening: str, rates: tuple[Rate, ...]) -> None:
-    """Say 150, and have the exchange go on beside the conversation. Raises: Refused."""
-    try:
-        way = visit.take_way()
-    except Refused as refusal:
-        await exchange.give_up(str(refusal.reply))
-        await exchange.close()
-        raise
-    session = visit.session
-    how = Representation(
-        is_binary=session.is_binary,
-        deflate_level=session.deflate_level if session.is_deflated else None,
-        tls=visit.protection,
-        pacer=Pacer(visit.network, visit.server.counters, rates),
-    )
-    transfer = visit.transfer = Transfer(visit.control, way, exchange.title)
-    transfer.begin(visit.network.start(_conduct(visit, transfer, exchange, opening, how)))
-
-
-async def _conduct(visit: Visit, transfer: Transfer, exchange: Exchange, opening: str, how: Representation) -> None:
-    """A transfer from its first reply to its last. Says the latter before it closes: some clients read that first."""
-    try:
-        await visit.say(Reply(150, (opening,)))
-        await visit.say(await _reply_of(visit, transfer, exchange, how))
-    except PortsideError:
-        raise
-    except Exception:  # a bug of ours, which the visit hears of when it waits: the client must not wait as well
-        await visit.say(Reply(451, ("Something went wrong here.",)))
-        raise
-    finally:
-        await exchange.close()
-        await transfer.close()
-
-
-async def _reply_of(visit: Visit, transfer: Transfer, exchange: Exchange, how: Representation) -> Reply:
-    bounds = visit.server.bounds
-    failure: Failed | StorageError
-    try:
-        data = await transfer.carry_out(
-            lambda data: exchange.move(data, how),
-            how,
-            opens_within_s=bounds.opens_within_s,
-            stalls_after_s=bounds.stalls_after_s,
-        )
-        return await exchange.complete(data)
-    except (Failed, StorageError) as error:
-        failure = error
-    except OSError as error:
-        failure = storage_error(error, exchange.path)
-    except BaseException as error:
-        await exchange.give_up(str(error) or type(error).__name__)
-        raise
-    await exchange.give_up(failure.why)
-    return reply_to(failure)
 
 
 # ── downloads ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -126,7 +28,7 @@ class Download:
     """RETR: a file on its way to the client."""
 
     def __init__(self, visit: Visit, path: str, stored: Stored, offset: int) -> None:
-        self.title = f"RETR {path}"
+        self.verb = "RETR"
         self.path = path
         self._visit = visit
         self._stored = stored
@@ -149,8 +51,8 @@ class Download:
             )
         return Reply(226, ("The file is sent.",))
 
-    async def give_up(self, why: str) -> None:
-        self._visit.tell_act("download", self.path, failed=why)
+    async def give_up(self, error: BaseException) -> None:
+        self._visit.tell_act("download", self.path, failed=why(error))
 
     async def close(self) -> None:
         self._stored.close()
@@ -172,125 +74,6 @@ async def _retrieve(visit: Visit, act: acts.Retrieve) -> Reply | None:
     return None
 
 
-async def told_digest(visit: Visit, path: str) -> str | None:
-    """Return the digest of a file for the records, where the operator wants it."""
-    if not visit.server.digests:
-        return None
-    try:
-        _, digest = await visit.run_blocking(digest_of, visit.storage, path, DIGEST)
-    except StorageError:
-        return None  # gone again already
-    return f"{DIGEST.lower()}:{digest}"
-
-
-# ── uploads ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Reception:
-    """STOR, STOU and APPE: a file on its way from the client."""
-
-    def __init__(
-        self,
-        visit: Visit,
-        act: events.FileAct,
-        path: str,
-        upload: Upload,
-        *,
-        room_bytes: int | None,
-        replaced_bytes: int,
-    ) -> None:
-        self.title = f"STOR {path}"
-        self.path = path
-        self._visit = visit
-        self._act = act
-        self._upload: Upload | None = upload
-        self._room_bytes = room_bytes
-        self._replaced_bytes = replaced_bytes
-        self._received_bytes = 0
-        self._started_s = visit.network.now_s()
-
-    async def move(self, data: Connection, how: Representation) -> None:
-        assert self._upload is not None
-        self._received_bytes = await receive_stored(data, self._upload.file, self._room_bytes, how)
-
-    async def complete(self, data: Connection) -> Reply:
-        """Commit the upload, if its end is the client's own word and not the end of the client."""
-        if data.is_truncated:
-            raise Failed(426, TRUNCATED)
-        assert self._upload is not None
-        try:
-            await self._visit.run_blocking(partial(self._upload.commit, is_withdrawn=self._client_is_gone))
-        except Withdrawn as error:
-            raise Failed(426, LEFT) from error
-        self._upload = None
-        add_usage(self._visit, self._received_bytes - self._replaced_bytes)
-        await self._tell()
-        return Reply(226, ("The file is stored.",))
-
-    def _client_is_gone(self) -> bool:
-        """Tell whether the end of the data was the end of the client.
-
-        One that is killed ends both connections alike, a moment apart, and half a file must not pass for a whole one.
-        So this is asked as late as can be; whoever wants a file stored waits to hear that it is.
-        """
-        return self._visit.control.peer_has_ended
-
-    async def _tell(self) -> None:
-        visit = self._visit
-        if visit.server.hook is None and not events.listening(events.FileActed):
-            return
-        event = visit.tell_act(
-            self._act,
-            self.path,
-            size_bytes=self._received_bytes,
-            duration_s=visit.network.now_s() - self._started_s,
-            digest=await told_digest(visit, self.path),
-        )
-        visit.start_hook(event)
-
-    async def give_up(self, why: str) -> None:
-        upload, self._upload = self._upload, None
-        if upload is not None:
-            await self._visit.run_blocking(partial(upload.abandon, keep=True))
-        self._visit.tell_act(self._act, self.path, failed=why)
-
-    async def close(self) -> None:
-        """Either of the two has let go of the upload."""
-
-
-@carries_out(acts.Store)
-async def _store(visit: Visit, act: acts.Store) -> Reply | None:
-    path = await _unique(visit, act.path) if act.unique else act.path
-    room = await room_bytes(visit)
-    replaced_bytes = 0
-    if room is not None and act.offset == 0:
-        replaced_bytes = await visit.run_blocking(_bytes_at, visit.storage, path)
-        room += replaced_bytes
-    upload = await visit.run_blocking(partial(visit.storage.upload, path, offset=act.offset))
-    kind: events.FileAct = "append" if act.offset is None else "upload"
-    reception = Reception(visit, kind, path, upload, room_bytes=room, replaced_bytes=replaced_bytes)
-    name = paths.split(path)[1]
-    opening = f"FILE: {name}" if act.unique else f"Ready for {name}."  # STOU's form: RFC 1123 section 4.1.2.9
-    await begin(visit, reception, opening, visit.server.rates_in(visit.control, visit.account))
-    return None
-
-
-def _bytes_at(storage: Storage, path: str) -> int:
-    try:
-        return storage.stat(path).size_bytes
-    except StorageError:
-        return 0
-
-
-async def _unique(visit: Visit, path: str) -> str:
-    """Return a name that nothing has: the one asked for if it is free, or with some chance behind it."""
-    try:
-        await entry_at(visit, path)
-    except NoSuchFile:
-        return path
-    return f"{path}.{secrets.token_hex(UNIQUE_NAME_BYTES)}"
-
-
 # ── listings ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -298,7 +81,7 @@ class Directory:
     """LIST, NLST and MLSD: names on their way to the client."""
 
     def __init__(self, visit: Visit, act: acts.SendListing, listing: Listing) -> None:
-        self.title = f"{act.form} {act.argument}".rstrip()
+        self.verb: str = act.form
         self.path = act.argument
         self._visit = visit
         self._listing = listing
@@ -315,7 +98,7 @@ class Directory:
     async def complete(self, data: Connection) -> Reply:
         return Reply(226, ("The listing is sent.",))
 
-    async def give_up(self, why: str) -> None:
+    async def give_up(self, error: BaseException) -> None:
         """A listing leaves nothing behind."""
 
     async def close(self) -> None:
@@ -324,7 +107,10 @@ class Directory:
 
 @carries_out(acts.SendListing)
 async def _send_listing(visit: Visit, act: acts.SendListing) -> Reply | None:
-    listing = await _open_listing(visit, act.form, act.argument)
+    try:
+        listing = await _open_listing(visit, act.form, act.argument)
+    except NotDirectory as error:  # what MLSD alone refuses, and with this code: RFC 3659 section 7.2.1
+        raise Refused(501, "It is not a directory.") from error
     rates = visit.server.rates_out(visit.control, visit.account)
     await begin(visit, Directory(visit, act, listing), "Here comes the listing.", rates)
     return None

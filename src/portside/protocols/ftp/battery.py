@@ -10,7 +10,15 @@ from portside.accounts.counters import LocalCounters
 from portside.accounts.doorkeeper import Doorkeeper
 from portside.contracts import Battery, Connection, Counters, TlsIdentity
 from portside.errors import UsageError
-from portside.protocols.ftp import acts_access, acts_files, acts_transfer, verbs_access, verbs_files, verbs_transfer
+from portside.protocols.ftp import (
+    acts_access,
+    acts_files,
+    acts_transfer,
+    acts_upload,
+    verbs_access,
+    verbs_files,
+    verbs_transfer,
+)
 from portside.protocols.ftp.data import CONTROL_PORT
 from portside.protocols.ftp.hooks import hook_of
 from portside.protocols.ftp.passive import Advertisement, parse_advertised, parse_passive_ports
@@ -22,7 +30,7 @@ from portside.storage.contract import StorageError
 from portside.storage.disk import DiskStorage
 
 # Imported for what they enter into the tables of verbs and acts.
-TABLES = (verbs_access, verbs_transfer, verbs_files, acts_access, acts_transfer, acts_files)
+TABLES = (verbs_access, verbs_transfer, verbs_files, acts_access, acts_transfer, acts_upload, acts_files)
 
 
 def ftp_battery(

@@ -46,15 +46,16 @@ class Passive:
     async def open(self, timeout_s: float) -> Connection:
         deadline_s = self._network.now_s() + timeout_s
         try:
-            while True:
-                connection = await self._listener.accept(max(0.0, deadline_s - self._network.now_s()))
+            while (left_s := deadline_s - self._network.now_s()) >= 0:
+                connection = await self._listener.accept(left_s)
                 if _host_of(connection) == self._peer_host:
                     return connection
                 connection.abort()  # whoever guessed the port: RFC 2577 section 4 calls it stealing
         except TimeoutError:
-            raise CannotOpen("Nobody connected to the port in time.") from None
+            pass
         except PortsideError as error:
             raise CannotOpen("The data connection was given up.") from error
+        raise CannotOpen("Nobody connected to the port in time.")
 
     async def close(self) -> None:
         await self._listener.close()

@@ -63,6 +63,8 @@ def parse_advertised(text: str) -> Advertised:
             parse_ip(host)
         except MalformedAddress as error:
             raise UsageError(str(error)) from error
+        if ":" in host:
+            raise UsageError(f"{host} is told to nobody: PASV has words for IPv4 alone, and EPSV tells no address")
     elif not _NAME.fullmatch(host):
         raise UsageError(f"{host!r} is neither an address nor a name to advertise")
     return advertised
@@ -74,7 +76,7 @@ class Advertisement:
     def __init__(self, known: tuple[Advertised, ...]) -> None:
         # The narrowest network that holds the client decides.
         self._known = sorted(known, key=lambda one: -1 if one.network is None else one.network.prefixlen, reverse=True)
-        self._looked_up: dict[str, tuple[float, str]] = {}
+        self._looked_up: dict[str, tuple[float, str | None]] = {}
 
     async def host_for(self, network: Network, peer: InternetAddress, local: InternetAddress) -> str:
         """Return what to tell ``peer``, who reached us at ``local``: an IPv4 address in dotted form.
@@ -90,7 +92,7 @@ class Advertisement:
         if not advertised.is_name:
             return advertised.host
         now_s = network.now_s()
-        looked_up_s, host = self._looked_up.get(advertised.host, (-NAME_LASTS_S, local.host))
+        looked_up_s, host = self._looked_up.get(advertised.host, (-NAME_LASTS_S, None))
         if now_s - looked_up_s >= NAME_LASTS_S:
             try:
                 found = await network.resolve(advertised.host)
@@ -98,7 +100,7 @@ class Advertisement:
             except NameNotFound:
                 pass
             self._looked_up[advertised.host] = (now_s, host)
-        return host
+        return host or local.host
 
 
 # ── where data connections come in ───────────────────────────────────────────────────────────────────────────────────

@@ -21,17 +21,31 @@ async def room_bytes(visit: Visit) -> int | None:
         return None
     used_bytes = visit.server.counters.value(_key(visit)) - 1  # 0 is for those that nobody has measured
     if used_bytes < 0:
-        used_bytes = await visit.run_blocking(visit.storage.usage_bytes)
-        visit.server.counters.forget(_key(visit))
-        visit.server.counters.add(_key(visit), used_bytes + 1, lasts_s=BELIEVED_S)
+        used_bytes = await _measure(visit)
     return max(0, quota_bytes - used_bytes)
 
 
-def add_usage(visit: Visit, count: int) -> None:
-    """Count bytes that an upload has added, or replaced by fewer."""
+async def take_room(visit: Visit, received_bytes: int, replaced_bytes: int) -> bool:
+    """Count what an upload adds before it is committed; False if the account may not have so much.
+
+    Others may have ended meanwhile, who were told of the same room.
+    """
+    quota_bytes, counters = visit.account.quota_bytes, visit.server.counters
+    if quota_bytes is None:
+        return True
+    if counters.value(_key(visit)):
+        used_bytes = counters.add(_key(visit), received_bytes - replaced_bytes, lasts_s=BELIEVED_S) - 1
+    else:
+        used_bytes = await _measure(visit) - replaced_bytes  # what was received is beneath the root already
+    return used_bytes <= quota_bytes or received_bytes <= replaced_bytes
+
+
+async def _measure(visit: Visit) -> int:
     counters = visit.server.counters
-    if visit.account.quota_bytes is not None and counters.value(_key(visit)):
-        counters.add(_key(visit), count, lasts_s=BELIEVED_S)
+    used_bytes = await visit.run_blocking(visit.storage.usage_bytes)
+    counters.forget(_key(visit))
+    counters.add(_key(visit), used_bytes + 1, lasts_s=BELIEVED_S)
+    return used_bytes
 
 
 def forget_usage(visit: Visit) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 OPENS_WITHIN_S: Final = 30.0  # for a data connection to come about
 STALLS_AFTER_S: Final = 60.0  # without a byte moved on a data connection
+DIGESTS_AT_ONCE: Final = 2  # each reads a whole file
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,10 @@ class Server:
     hook: Hook | None = None
     digests: bool = False  # of each file transferred, for the records and the hook
     service: str = "ftp"
+    # It has no threads before something is submitted: a process that forks afterwards takes none with it.
+    digest_pool: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(DIGESTS_AT_ONCE, thread_name_prefix="portside-ftp-digest")
+    )
 
     def tls_context(self) -> ssl.SSLContext:
         """Return the context for a control connection and all its data connections."""

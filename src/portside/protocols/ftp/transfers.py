@@ -6,9 +6,8 @@ moves is not idle. Bytes that need no change are copied by the kernel; text, def
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias, TypeVar
 
 from portside.contracts import Connection, Work
 from portside.errors import ConnectionEnded, NetworkError, PeerError, PortsideError
@@ -21,7 +20,7 @@ from portside.storage.contract import StorageError
 if TYPE_CHECKING:
     import ssl
 
-log = logging.getLogger("portside")
+Result = TypeVar("Result")
 
 PIECE_BYTES: Final = 65_536  # of what passes through Python, text and deflated: others on the loop want their turn too
 STALLED: Final = "no byte has moved for too long"
@@ -180,7 +179,7 @@ async def _receive_changed(data: Connection, file: BinaryIO, room_bytes: int | N
 
     text = None if how.is_binary else AsciiDecoder()
     inflater = None if how.deflate_level is None else Inflater()
-    while came := await data.read(PIECE_BYTES):
+    while came := await data.read(min(PIECE_BYTES, how.pacer.piece_bytes)):
         await how.pacer.let_pass(len(came))
         for piece in (came,) if inflater is None else inflater.feed(came):
             store(piece if text is None else text.feed(piece))
@@ -198,8 +197,6 @@ def _check_room(received: int, room_bytes: int | None) -> None:
 
 
 # ── one transfer ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-Job: TypeAlias = Callable[[Connection], Awaitable[None]]
 
 
 class Transfer:
@@ -241,11 +238,16 @@ class Transfer:
         await self.wait()
 
     async def carry_out(
-        self, job: Job, how: Representation, *, opens_within_s: float, stalls_after_s: float
-    ) -> Connection:
-        """Open the data connection, do the job over it and return it. Raises: Failed, StorageError, OSError.
+        self,
+        job: Callable[[Connection], Awaitable[Result]],
+        how: Representation,
+        *,
+        opens_within_s: float,
+        stalls_after_s: float,
+    ) -> Result:
+        """Open the data connection, do the job over it and return its result. Raises: Failed, StorageError, OSError.
 
-        Close it afterwards, with ``close``, when the last reply is said: some clients read that first.
+        Close the connection afterwards, with ``close``, when the last reply is said: some clients read that first.
         """
         try:
             data = await self._open(opens_within_s)
@@ -253,8 +255,7 @@ class Transfer:
                 with self.control.accompany(data, idle_s=stalls_after_s):
                     if how.tls is not None:
                         await how.tls.begin(data)
-                    await job(data)
-                return data
+                    return await job(data)
             except BaseException:
                 data.abort()
                 raise
@@ -264,8 +265,6 @@ class Transfer:
             ) from error
         except (PeerError, NetworkError) as error:
             raise Failed(426, str(error)) from error
-        finally:
-            await self._way.close()
 
     async def close(self) -> None:
         if self.data is not None:
@@ -276,6 +275,8 @@ class Transfer:
             self.data = data = await self._way.open(within_s)
         except CannotOpen as error:
             raise Failed(426, ABORTED) if self._is_aborted else Failed(425, str(error)) from error
+        finally:
+            await self._way.close()  # at once: there may be few ports, and many transfers
         if self._is_aborted:
             data.abort()
             raise Failed(426, ABORTED)

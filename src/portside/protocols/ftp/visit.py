@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from portside import events
 from portside.accounts.account import Account
 from portside.contracts import Connection, Network, Work
-from portside.errors import LineTooLong
+from portside.errors import EndOfStream, LineTooLong
 from portside.protocols.ftp.commands import VERBS, Command, MalformedCommand, parse_command
 from portside.protocols.ftp.data import Way
 from portside.protocols.ftp.refusals import reply_to
 from portside.protocols.ftp.replies import Reply, build_reply
 from portside.protocols.ftp.server import Server
-from portside.protocols.ftp.session import Refused, Session
+from portside.protocols.ftp.session import Refused, Session, fitted
 from portside.protocols.ftp.telnet import IAC, build_refusals
 from portside.protocols.ftp.transfers import Protection, Transfer
-from portside.storage import paths
 from portside.storage.contract import Storage, StorageError
 
 if TYPE_CHECKING:
@@ -87,11 +86,19 @@ class Visit:
             await self._leave()
 
     async def _next_line(self) -> bytes | None:
+        """Return the next line without its end, None when there are no more."""
         try:
-            return await self.control.read_line(COMMAND_BYTES_MAX)
+            line = await self.control.read_until(b"\n", COMMAND_BYTES_MAX)
         except LineTooLong:
             await self.say(Reply(500, (f"A command has at most {COMMAND_BYTES_MAX} bytes.",)))
             raise
+        except EndOfStream as end:
+            # A client that was killed may have said half a command, and DELE /a is half of DELE /a/b.
+            if end.received:
+                await self.wait_for_transfer()
+                await self.say(Reply(500, ("The command has no end.",)))
+            return None
+        return line[:-2] if line.endswith(b"\r\n") else line[:-1]
 
     async def _heed(self, line: bytes) -> None:
         if IAC in line and (refusals := build_refusals(line)):  # RFC 1123 section 4.1.2.12
@@ -119,9 +126,9 @@ class Visit:
         try:
             return await ACTS[type(outcome)](self, outcome)
         except Refused as refusal:
-            return refusal.reply
+            return fitted(refusal.reply, command.verb)
         except StorageError as error:
-            return reply_to(error)
+            return fitted(reply_to(error), command.verb)
 
     async def say(self, reply: Reply) -> None:
         said = build_reply(reply)
@@ -166,9 +173,11 @@ class Visit:
 
     @property
     def protection(self) -> Protection | None:
-        """How data connections are protected, None when they are in the clear."""
-        if not self.session.protects_data or self.tls_context is None:
+        """How data connections are protected, None when they are in the clear. Raises: Refused."""
+        if not self.session.protects_data:
             return None
+        if self.tls_context is None:  # the control connection's TLS is somebody else's
+            raise Refused(431, "There is no certificate here to protect data connections with.")
         return Protection(self.tls_context, must_resume=self.server.must_resume)
 
     def tell_act(self, act: events.FileAct, path: str, **facts: Any) -> events.FileActed:
@@ -187,7 +196,8 @@ class Visit:
 
     def from_service_root(self, path: str) -> str:
         """Return a path that is from the account's root as the operator knows it."""
-        return paths.resolve(f"/{self.account.root}", path.lstrip("/"))
+        root = self.account.root.strip("/")
+        return f"/{root}{path}" if root else path
 
     def start_hook(self, event: events.FileActed) -> None:
         """Run the operator's hook beside the session."""
@@ -211,11 +221,13 @@ class Visit:
         try:
             if transfer is not None:
                 await transfer.abort()
+        finally:
             await self.prepare(None)
+            await self.let_go_of_account()
+            if self.hooks:
+                await self.control.close()  # the client has no part in them
             for hook in self.hooks:
                 await hook.wait()
-        finally:
-            await self.let_go_of_account()
 
 
 # ── the table of acts ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,109 @@
+"""The course of a transfer: what is said when it begins and when it ends, and that nothing of it stays behind."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from portside.contracts import Connection
+from portside.errors import LocalError, PeerError
+from portside.protocols.ftp.data import Way
+from portside.protocols.ftp.rates import Pacer, Rate
+from portside.protocols.ftp.refusals import reply_to
+from portside.protocols.ftp.replies import Reply
+from portside.protocols.ftp.session import Refused, fitted
+from portside.protocols.ftp.transfers import Failed, Representation, Transfer
+from portside.protocols.ftp.visit import Visit
+from portside.storage.contract import StorageError
+from portside.storage.failures import storage_error
+
+
+class Exchange(Protocol):
+    """What one transfer moves, whichever way, and what follows from how it ends."""
+
+    verb: str
+    path: str  # or what was typed
+
+    async def move(self, data: Connection, how: Representation) -> None:
+        """Move the bytes over the data connection, to the end of the stream."""
+
+    async def complete(self, data: Connection) -> Reply:
+        """Everything has moved: make it last, and return the reply. Raises: Failed, StorageError."""
+
+    async def give_up(self, error: BaseException) -> None:
+        """It did not come about, for whatever reason."""
+
+    async def close(self) -> None:
+        """Let go of everything, after either of the two."""
+
+
+async def begin(visit: Visit, exchange: Exchange, opening: str, rates: tuple[Rate, ...]) -> None:
+    """Say 150, and have the exchange go on beside the conversation. Raises: Refused."""
+    session = visit.session
+    way: Way | None = None
+    try:
+        how = Representation(
+            is_binary=session.is_binary,
+            deflate_level=session.deflate_level if session.is_deflated else None,
+            tls=visit.protection,
+            pacer=Pacer(visit.network, visit.server.counters, rates),
+        )
+        way = visit.take_way()
+        # Here and not beside the conversation: what is said to a STAT behind the command must not come before it.
+        await visit.say(Reply(150, (opening,)))
+        transfer = Transfer(visit.control, way, f"{exchange.verb} {exchange.path}".rstrip())
+        transfer.begin(visit.network.start(_conduct(visit, transfer, exchange, how)))
+    except BaseException as error:
+        await exchange.give_up(error)
+        await exchange.close()
+        if way is not None:
+            await way.close()
+        if isinstance(error, LocalError):  # no thread is left
+            raise Refused(451, f"{error}.") from error
+        raise
+    visit.transfer = transfer
+
+
+async def _conduct(visit: Visit, transfer: Transfer, exchange: Exchange, how: Representation) -> None:
+    """A transfer to its last reply. Says that before it closes: some clients read it first."""
+    try:
+        await visit.say(await _reply_of(visit, transfer, exchange, how))
+    except PeerError:  # nobody is there any more to whom it could be said
+        raise
+    except Exception:  # a bug of ours, which the visit hears of when it waits: the client must not wait as well
+        await visit.say(Reply(451, ("Something went wrong here.",)))
+        raise
+    finally:
+        await exchange.close()
+        await transfer.close()
+
+
+async def _reply_of(visit: Visit, transfer: Transfer, exchange: Exchange, how: Representation) -> Reply:
+    bounds = visit.server.bounds
+    failure: Failed | StorageError
+
+    async def job(data: Connection) -> Reply:
+        await exchange.move(data, how)
+        return await exchange.complete(data)
+
+    try:
+        return await transfer.carry_out(
+            job, how, opens_within_s=bounds.opens_within_s, stalls_after_s=bounds.stalls_after_s
+        )
+    except (Failed, StorageError) as error:
+        failure = error
+    except OSError as error:
+        failure = storage_error(error, exchange.path)
+    except LocalError as error:  # no descriptor is left, or the like
+        failure = Failed(451, str(error))
+    except BaseException as error:
+        await exchange.give_up(error)
+        raise
+    await exchange.give_up(failure)
+    return fitted(reply_to(failure), exchange.verb)
+
+
+def why(error: BaseException) -> str:
+    """Return the sentence for the records."""
+    if isinstance(error, Refused):
+        return str(error.reply)
+    return error.why if isinstance(error, Failed | StorageError) else str(error) or type(error).__name__
