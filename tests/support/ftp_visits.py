@@ -167,7 +167,8 @@ class Client:
     served: MemoryConnection
     data: MemoryConnection | None = None  # to the port that was told last
     tls: ssl.SSLContext | None = None  # for data connections too, once it is set
-    failure: BaseException | None = None  # what the server's handler raised
+    failure: BaseException | None = None  # what the server's handler raised, of a peer's fault
+    is_broken: bool = False  # the test has seen a bug in the handler, and wants no more of it
     _replies: ReplyReader = field(default_factory=ReplyReader)
     _visit: asyncio.Task[None] | None = None
 
@@ -210,7 +211,8 @@ class Client:
         await self.control.close()
         if self.data is not None:
             self.data.abort()
-        await self._visit
+        if not self.is_broken:
+            await self._visit
 
     # ── what is said ─────────────────────────────────────────────────────────────────────────────────────────────────
 
