@@ -43,17 +43,21 @@ def plan(source: Tree, target: Tree, *, delete: bool, partial_suffix: str = "") 
     """Return the steps that make the target like the source, in the order to do them.
 
     ``delete``: what the source does not have goes, and so does what is of another kind there; but not what is left of
-    an interrupted transfer (a name of the source with ``partial_suffix``). Without it nothing is ever removed.
+    an interrupted transfer (a name of the source with ``partial_suffix``), nor what stands where the source has
+    something that is left out. Without it nothing is ever removed.
     """
     displaced = _displaced(source, target) if delete else frozenset[str]()
     remaining = {path: node for path, node in target.items() if not _is_under(path, displaced)}
     steps = [step for path in sorted(displaced) for step in _removal(path, target)]
     steps += _makings(source, remaining)
     if delete:
+        left_out = {path for path, node in source.items() if node.kind not in ("file", "directory")}
         extra = [
             path
             for path in remaining
-            if path not in source and not (partial_suffix and path.removesuffix(partial_suffix) in source)
+            if path not in source
+            and not (partial_suffix and path.removesuffix(partial_suffix) in source)
+            and not _is_under(path, left_out)
         ]
         steps += [_remove(path, remaining[path]) for path in sorted(extra, key=_depth_first)]
     return steps
