@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from portside.storage.beneath import Resolution
-from portside.storage.contract import Denied
+from portside.storage.contract import Denied, Withdrawn
 from portside.storage.disk import DiskStorage
 from portside.testing.storage import entries, get, put, tree
 from portside.testing.storage.trees import refuses_or_waits
@@ -112,3 +112,17 @@ def test_a_file_of_others_in_a_directory_of_ours_is_replaced(storage: DiskStorag
     assert entry.mode == 0o664
     assert entry.owner == storage.stat("/mine").owner
     assert get(storage, "/mine/theirs") == b"new"
+
+
+def test_what_was_to_be_read_only_is_gone_on_with(storage: DiskStorage) -> None:
+    put(storage, "/mine/f", b"old")
+    storage.set_mode("/mine/f", 0o444)
+    upload = storage.upload("/mine/f")
+    upload.file.write(b"new")
+    with pytest.raises(Withdrawn):
+        upload.commit(is_withdrawn=lambda: True)
+    upload.abandon(keep=True)
+    upload = storage.upload("/mine/f", offset=3)
+    upload.file.write(b"er")
+    assert upload.commit().mode == 0o444
+    assert get(storage, "/mine/f") == b"newer"

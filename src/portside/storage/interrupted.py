@@ -91,9 +91,10 @@ def _has_name(parent: int, hidden: str, facts: os.stat_result) -> bool:
 
 
 def hold(descriptor: int, *, made: bool = False) -> bool:
-    """Take the lock, if nobody has it. Where there are no locks, whoever has ``made`` the file holds it none the less:
+    """Take the lock. Says whether we hold the file now.
 
-    the next one finds it there, cannot lock it, and takes another.
+    On a file system without locks, whoever has ``made`` the file holds it none the less: the next one finds it there,
+    cannot lock it, and takes another.
     """
     try:
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _HOLD)

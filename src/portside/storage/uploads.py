@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import stat
@@ -95,13 +96,21 @@ class DiskUpload:
     def abandon(self, *, keep: bool = False) -> None:
         if self.file.closed:
             return
-        if not (keep and self._taken.resumable and self._care.keep_s > 0 and self._has_bytes()):
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if keep and self._taken.resumable and self._care.keep_s > 0 and self._has_bytes():
+                self._stay_ours()
+            else:
                 os.unlink(self._taken.hidden, dir_fd=self._place.parent)
         self._let_go()
 
     def _has_bytes(self) -> bool:
         return os.fstat(self._taken.descriptor).st_size > 0
+
+    def _stay_ours(self) -> None:
+        """Take back what ``_finish`` may have given to the replaced file's owner: only what is ours is gone on with."""
+        if self._place.facts is not None:
+            os.fchown(self._taken.descriptor, os.geteuid(), -1)
+            os.fchmod(self._taken.descriptor, self._place.facts.st_mode & 0o777 | _OWNER_MODE)
 
     def _let_go(self) -> None:
         self.file.close()
@@ -179,11 +188,17 @@ def _become_like(descriptor: int, replaced: os.stat_result) -> None:
 def flush_directory(directory: int) -> None:
     """Make sure that the names in a directory outlast a crash. Raises: OSError.
 
-    A directory that one may write to and not read cannot be flushed: what is in it is as durable as its file system.
+    A directory that one may write to and not read cannot be flushed, nor can any on some file systems: what is in it
+    is as durable as they are.
     """
-    with contextlib.suppress(PermissionError):
+    try:
         descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    except PermissionError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.EOPNOTSUPP}:  # fsync(2), for what cannot be synchronized
+            raise
+    finally:
+        os.close(descriptor)
