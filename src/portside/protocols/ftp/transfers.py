@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias, TypeVar
 
 from portside.contracts import Connection, Work
-from portside.errors import ConnectionEnded, NetworkError, PeerError, PortsideError
+from portside.errors import ConnectionEnded, ConnectionLost, NetworkError, PeerError, PortsideError
 from portside.protocols.ftp.ascii import AsciiDecoder, AsciiEncoder
 from portside.protocols.ftp.data import CannotOpen, Way
 from portside.protocols.ftp.deflate import Deflater, Inflater
@@ -97,7 +97,21 @@ async def send_stored(data: Connection, file: BinaryIO, offset: int, size_bytes:
             await how.pacer.let_pass(count)
             await data.send_file(file, offset, count)
             offset += count
-    await data.write_eof()
+    await _end(data)
+
+
+async def _end(data: Connection) -> None:
+    """End the stream, all of whose bytes the kernel has taken.
+
+    Who knows the size may close as soon as so much has come (curl and lftp do), and hear nothing of TLS's own end.
+    """
+    try:
+        await data.write_eof()
+    except ConnectionEnded:
+        raise
+    except ConnectionLost:
+        if data.tls is None:
+            raise
 
 
 async def _send_changed(data: Connection, file: BinaryIO, offset: int, how: Representation) -> None:
@@ -115,7 +129,7 @@ async def send_pieces(data: Connection, next_piece: Callable[[], Awaitable[bytes
     while piece := await next_piece():
         await _write(data, change(piece), how.pacer)
     await _write(data, finish(), how.pacer)
-    await data.write_eof()
+    await _end(data)
 
 
 async def _write(data: Connection, piece: bytes, pacer: Pacer) -> None:
