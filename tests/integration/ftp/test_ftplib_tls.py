@@ -116,6 +116,7 @@ def test_an_upload_whose_end_is_not_said_is_torn(ftps: ftplib.FTP_TLS, site: Sit
 def test_who_knows_the_size_need_not_wait_for_the_end(ftps: ftplib.FTP_TLS, site: Site, size_bytes: int) -> None:
     """curl and lftp close as soon as everything has come, and TLS's own end meets nobody."""
     site.put("file", LARGE[:size_bytes])
+    ftps.voidcmd("TYPE I")
     for _ in range(10):
         connection = ftps.transfercmd("RETR file")
         assert read_exactly(connection, size_bytes) == LARGE[:size_bytes]
