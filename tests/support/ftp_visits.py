@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 HOST: Final = CLIENT.host  # where clients come from
 STRANGER: Final = "203.0.113.9"
 LISTENS: Final = SERVER.host
+NAME: Final = "ftp.example"
 PASSWORD: Final = "secret"
 NOW_S: Final = 1_795_644_000.0  # 2026-11-25 22:00:00 UTC
 
@@ -111,17 +112,31 @@ class World:
                 await client.leave()
         self.assert_nothing_left()
 
-    def client(self, host: str = HOST, *, local: InternetAddress = SERVER, control_port: int = CLIENT.port) -> Client:
+    def client(
+        self,
+        host: str = HOST,
+        *,
+        local: InternetAddress = SERVER,
+        control_port: int = CLIENT.port,
+        begins: bool = True,
+    ) -> Client:
         """Return a client whose control connection has just been accepted. It has heard nothing yet."""
         server_end, client_end = pair(network=self.network, server=local, client=InternetAddress(host, control_port))
         client = Client(self, client_end, server_end)
         self._clients.append(client)
-        client.begin()
+        if begins:
+            client.begin()
         return client
 
-    async def greeted(self, **where: Any) -> Client:
-        """Return a client that has been greeted."""
-        client = self.client(**where)
+    async def greeted(self, *, tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None, **where: Any) -> Client:
+        """Return a client that has been greeted: under ``tls``, a server's context and a client's, if there is one."""
+        client = self.client(begins=tls is None, **where)
+        if tls is not None:
+            await asyncio.gather(
+                client.served.start_tls(tls[0]),
+                client.control.start_tls(tls[1], server_side=False, server_name=NAME),
+            )
+            client.begin()
         assert (await client.reply()).code == 220
         return client
 
@@ -271,7 +286,7 @@ class Client:
     async def protect(self) -> None:
         """Shake hands on the data connection, if it is to be protected."""
         if self.tls is not None and self.data is not None:
-            await self.data.start_tls(self.tls, server_side=False, server_name="ftp.example", resume=self.control)
+            await self.data.start_tls(self.tls, server_side=False, server_name=NAME, resume=self.control)
 
     async def take(self, line: str, *codes: int, passive: str = "EPSV") -> bytes:
         """Ask for what comes over a data connection, and return it; the replies must have these codes."""

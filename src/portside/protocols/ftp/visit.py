@@ -177,7 +177,7 @@ class Visit:
         if not self.session.protects_data:
             return None
         if self.tls_context is None:  # the control connection's TLS is somebody else's
-            raise Refused(431, "There is no certificate here to protect data connections with.")
+            raise Refused(521, "There is no certificate here to protect data connections with.")
         return Protection(self.tls_context, must_resume=self.server.must_resume)
 
     def tell_act(self, act: events.FileAct, path: str, **facts: Any) -> events.FileActed:
