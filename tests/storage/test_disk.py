@@ -23,6 +23,7 @@ from portside.storage.contract import (
     StorageFailed,
 )
 from portside.storage.disk import DiskStorage
+from portside.storage.hidden import hidden_name
 from portside.storage.owners import Names
 from portside.testing.storage import entries, get, put, tree
 from portside.testing.storage.trees import refuses_or_waits
@@ -115,6 +116,18 @@ def test_an_upload_to_a_link_is_for_what_it_leads_to(storage: DiskStorage, linke
     assert storage.interrupted_bytes("/file") == storage.interrupted_bytes("/d/f") == 6
     with pytest.raises(IsDirectory):
         storage.upload("/directory")
+
+
+def test_a_link_is_no_way_to_an_upload_of_others(storage: DiskStorage, root: Path) -> None:
+    hidden = hidden_name("f")
+    (root / "link").symlink_to(hidden)
+    upload = storage.upload("/f")
+    upload.file.write(b"0123")
+    with pytest.raises(Denied):
+        storage.upload("/link")
+    upload.commit()
+    with pytest.raises(Denied):
+        storage.upload("/link")
 
 
 def test_removing_and_renaming_are_for_the_link(storage: DiskStorage, linked: Path) -> None:

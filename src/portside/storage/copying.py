@@ -35,6 +35,6 @@ def copy_start(source: int, target: int, count: int) -> int:
 
 def write_whole(target: int, data: bytes | bytearray | memoryview) -> None:
     """Write all of the data. Raises: OSError, where part of it may have been written."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(target, view) :]
+    written = os.write(target, data)
+    while written < len(data):
+        written += os.write(target, memoryview(data)[written:])

@@ -214,8 +214,6 @@ class DiskStorage:
                 directory, _, name = relative.rpartition("/")
                 if name in {"", ".", ".."}:
                     raise IsDirectory(path)
-                if is_hidden(name):
-                    raise Denied(path, RESERVED)
                 parent = self._resolution.open(self._root, directory or ".", DIRECTORY)
                 try:
                     facts = _facts_of(parent, name)
@@ -228,6 +226,8 @@ class DiskStorage:
                 os.close(parent)
                 if text.startswith("/"):
                     raise Denied(path, LEADS_OUT)
+                if has_hidden(text):
+                    raise Denied(path, RESERVED)
                 relative = join(directory, text) if directory else text
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
@@ -354,9 +354,12 @@ def _visible(path: str) -> str:
 
 def _nameable(path: str) -> str:
     """The same for a path whose last name is to be given to something."""
-    if is_hidden(split(path)[1]):
-        raise Denied(path, RESERVED)
-    return _visible(path)
+    try:
+        return _visible(path)
+    except NoSuchFile:
+        if is_hidden(split(path)[1]):
+            raise Denied(path, RESERVED) from None
+        raise
 
 
 # ── what the system says ─────────────────────────────────────────────────────────────────────────────────────────────
