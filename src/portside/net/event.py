@@ -237,22 +237,28 @@ class EventConnection(LoopStream):
             return await piecewise.receive_file(self, file, count)
         file.flush()
         self._check_open()
+        # What is buffered, or else the first bytes, comes the plain way: a small file never needs the pipe.
         total = 0
-        if self._buffer:
-            total = file.write(self._take(len(self._buffer) if count is None else count))
-            file.flush()
+        while total != count and (total < PIECE_BYTES or self._buffer):
+            data = await self.read(PIECE_BYTES if count is None else min(PIECE_BYTES, count - total))
+            if not data:
+                return total
+            write_all(descriptor, data)
+            total += len(data)
+        if total == count:
+            return total
         with Splice(self._socket.fileno(), descriptor) as splice:
-            while (count is None or total < count) and not self.at_end:
-                moved = self._splice_now(splice, None if count is None else count - total)
-                if moved is None:
-                    # Wait by taking what comes first: the lane hands bytes, not readiness, to a parked handler.
-                    limit = PIECE_BYTES if count is None else min(PIECE_BYTES, count - total)
-                    data = await self._pull(limit, None)
-                    write_all(descriptor, data)
-                    moved = len(data)
-                elif self.bytes_in > self._turn_in_ends:
-                    await self._end_turn()
-                total += moved
+            return total + await self._splice(splice, None if count is None else count - total)
+
+    async def _splice(self, splice: Splice, count: int | None) -> int:
+        total = 0
+        while total != count and not self.at_end:
+            moved = self._splice_now(splice, None if count is None else count - total)
+            if moved is None:
+                await self._wait_readable(None)
+            elif self.bytes_in > self._turn_in_ends:
+                await self._end_turn()
+            total += moved or 0
         return total
 
     def _splice_now(self, splice: Splice, left: int | None) -> int | None:

@@ -6,14 +6,14 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from portside.address import Address, Endpoint, InternetAddress, from_sockaddr, is_ip_literal
+from portside.address import Address, Endpoint, InternetAddress, is_ip_literal
 from portside.contracts import Network
-from portside.errors import ConnectionClosed, NameNotFound
-from portside.net.closing import ClosedAtBlockEnd
+from portside.errors import NameNotFound
 from portside.net.event import EventConnection
+from portside.net.event_listener import EventListener
 from portside.net.lane import Lane
 from portside.net.loop_network import LoopNetwork, parsed, parsed_to_listen, secure
-from portside.net.sockets import Bound, Socket, accept_nowait, bind, remove_path
+from portside.net.sockets import Socket, bind
 from portside.net.stream import Deadline
 
 if TYPE_CHECKING:
@@ -97,61 +97,6 @@ class EventNetwork(LoopNetwork):
         self.lane.close()
         if self._look_ups is not None:
             self._look_ups.shutdown(wait=False, cancel_futures=True)
-
-
-class EventListener(ClosedAtBlockEnd):
-    """``contracts.Listener`` under an event loop."""
-
-    __slots__ = ("_address", "_bounds", "_network", "_waiter")
-
-    def __init__(self, bounds: list[Bound], network: EventNetwork) -> None:
-        self._bounds = bounds
-        self._address = bounds[0].address
-        self._network = network
-        self._waiter: asyncio.Future[None] | None = None
-
-    @property
-    def address(self) -> Address:
-        return self._address
-
-    async def accept(self, timeout_s: float | None = None) -> EventConnection:
-        async with asyncio.timeout(timeout_s):
-            while True:
-                if not self._bounds:
-                    raise ConnectionClosed("the listener is closed")
-                for bound in self._bounds:
-                    if (accepted := accept_nowait(bound.socket)) is not None:
-                        sock, sockaddr = accepted
-                        return self._network.adopt(sock, peer=from_sockaddr(sockaddr))
-                await self._wait()
-
-    async def _wait(self) -> None:
-        loop = self._network.loop
-        waiter = self._waiter = loop.create_future()
-        descriptors = [bound.socket.fileno() for bound in self._bounds]
-        for descriptor in descriptors:
-            loop.add_reader(descriptor, _wake, waiter)
-        try:
-            await waiter
-        finally:
-            self._waiter = None
-            for descriptor in descriptors if self._bounds else ():
-                loop.remove_reader(descriptor)
-
-    async def close(self) -> None:
-        bounds, self._bounds = self._bounds, []
-        for bound in bounds:
-            if self._waiter is not None:
-                self._network.loop.remove_reader(bound.socket.fileno())
-            remove_path(bound)
-            bound.socket.close()
-        if self._waiter is not None:
-            _wake(self._waiter)
-
-
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def _is_network(network: EventNetwork) -> Network:

@@ -24,7 +24,7 @@ def descriptor_of(file: BinaryIO) -> int | None:
         return None
 
 
-def write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
     """Write all of the data; a disk that is full raises its OSError."""
     view = memoryview(data)
     while view:

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import select
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from portside.net.turns import READING, RUNNING, Turns, make_current
 
 if TYPE_CHECKING:
     from portside.net.event import EventConnection
+    from portside.net.event_listener import EventListener
 
 EVENTS_MAX: Final = 256  # of one turn; what is left over is reported again, after the loop's other work
 WATCHED: Final = select.EPOLLIN | select.EPOLLPRI | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
@@ -48,6 +49,19 @@ class Lane(Turns):
         """Drop a connection whose socket is about to be closed; closing takes it out of the epoll."""
         self._connections.pop(descriptor, None)
         self.let_go(connection)
+
+    def watch(self, descriptor: int, listener: EventListener) -> None:
+        """Have the listener told, once, that somebody waits to be accepted, or comes."""
+        if descriptor in self._connections:
+            self._epoll.modify(descriptor, select.EPOLLIN | select.EPOLLONESHOT)
+        else:
+            self._epoll.register(descriptor, select.EPOLLIN | select.EPOLLONESHOT)
+            # Nobody parks on it, so what the lane calls of it is _note.
+            self._connections[descriptor] = cast("EventConnection", listener)
+
+    def unwatch(self, descriptor: int) -> None:
+        """Drop a listening socket that is about to be closed; closing takes it out of the epoll."""
+        self._connections.pop(descriptor, None)
 
     def close(self) -> None:
         """Let go of the loop, and of those connections that only wait for their peers' ends."""

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import types
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Generator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from portside.address import Address
@@ -21,8 +21,10 @@ from portside.net import tls
 from portside.net.failures import translate
 from portside.net.parking import CLOSED, ENDING, LINGERING, ParkingStream
 from portside.net.stream import PIECE_BYTES, Deadline
+from portside.net.tls_engine import RECORD_BYTES
 from portside.net.turns import READING, WRITING, Turns
 from portside.net.upgrade import LastWords, engine_for, engine_to_stop
+from portside.net.writing import Writing
 
 if TYPE_CHECKING:
     import ssl
@@ -137,6 +139,28 @@ class LoopStream(ParkingStream):
         data, self._spare = self._spare[:limit], self._spare[limit:]
         return data
 
+    async def _pull_into(self, view: memoryview) -> int:
+        engine = self._engine
+        if engine is None or self._buffer or self._spare or self._pace_in is not None or len(view) <= 2 * RECORD_BYTES:
+            return await super()._pull_into(view)
+        self._check_open()
+        if self.bytes_in > self._turn_in_ends:
+            await self._end_turn()
+            self._check_open()
+        received = 0
+        while not received and not engine.ended:
+            sealed = await self._receive_some(min(PIECE_BYTES, len(view) - RECORD_BYTES), None)
+            if not sealed:
+                engine.feed_eof()
+                break
+            try:
+                received = engine.receive_into(sealed, view)
+            finally:
+                self._send_nowait(engine.pending_output())
+        self.bytes_in += received
+        self.at_end = not received
+        return received
+
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _write_slowly(self, data: bytes | bytearray | memoryview) -> None:
@@ -146,6 +170,8 @@ class LoopStream(ParkingStream):
         async with self._writing():
             for start in range(0, len(view), self._piece_bytes):
                 await self._write_piece(view[start : start + self._piece_bytes])
+        if self.bytes_out > self._turn_out_ends:
+            await self._end_turn()
 
     async def _write_piece(self, piece: memoryview) -> None:
         while piece:
@@ -161,21 +187,11 @@ class LoopStream(ParkingStream):
                 self.bytes_out += size
             piece = piece[size:]
 
-    @contextlib.asynccontextmanager
-    async def _writing(self) -> AsyncIterator[None]:
+    def _writing(self) -> Writing:
         """Be the only task that writes. The direct way is closed as long as anybody is in it or waits for it: whoever
         went past them could leave half a message in front of theirs.
         """
-        if self._write_lock is None:
-            self._write_lock = asyncio.Lock()
-        self._writers += 1
-        self._direct = False
-        try:
-            async with self._write_lock:
-                yield
-        finally:
-            self._writers -= 1
-            self._direct = self._may_be_direct()
+        return Writing(self)
 
     def _may_be_direct(self) -> bool:
         return (

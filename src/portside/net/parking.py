@@ -261,7 +261,7 @@ class ParkingStream(Stream):
     def _future(self, timeout_s: float | None) -> asyncio.Future[None]:
         future: asyncio.Future[None] = self._turns.loop.create_future()
         if timeout_s is not None:
-            timer = self._turns.loop.call_later(timeout_s, _time_out, future)
+            timer = self._turns.loop.call_later(timeout_s, time_out, future)
             future.add_done_callback(lambda _: timer.cancel())
         return future
 
@@ -275,6 +275,6 @@ def wake_future(future: asyncio.Future[None] | None) -> None:
         future.set_result(None)
 
 
-def _time_out(future: asyncio.Future[None]) -> None:
+def time_out(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_exception(TimeoutError())

@@ -176,6 +176,12 @@ class Stream(ABC):
         Counts ``bytes_in``, sets ``at_end``, keeps the pace. Raises: the failure, if there is one; TimeoutError.
         """
 
+    async def _pull_into(self, view: memoryview) -> int:
+        """Read what comes next into the view, what is buffered first. Returns how many bytes, 0 at the end."""
+        data = await self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
     async def read(self, limit: int = READ_BYTES, timeout_s: float | None = None) -> bytes:
         if limit < 1:
             raise ValueError(f"limit must be at least 1, not {limit}")

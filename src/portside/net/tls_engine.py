@@ -243,6 +243,45 @@ class TlsEngine:
                 raise failure from error
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def receive_into(self, ciphertext: bytes | memoryview, view: memoryview) -> int:
+        """Do what ``receive`` does, into the view. Returns how many bytes.
+
+        The view has room for all that the ciphertext and one record before it may hold: their own length will do.
+        """
+        self._check()
+        whole, total = memoryview(ciphertext), 0
+        for at in range(0, len(whole), SLICE_BYTES):
+            self._incoming.write(whole[at : at + SLICE_BYTES])
+            try:
+                total += self._open_into(view[total:])
+            except TlsFailed:
+                if not total:
+                    raise
+                break
+            if self.ended:
+                self.behind = self._incoming.read() + bytes(whole[at + SLICE_BYTES :])
+                break
+        return total
+
+    def _open_into(self, view: memoryview) -> int:
+        tls, incoming, total = self._object, self._incoming, 0
+        try:
+            while incoming.pending or tls.pending():
+                count: int = tls.read(RECORD_BYTES, view[total:])  # type: ignore[assignment]
+                if not count:
+                    self.ended = True
+                    break
+                total += count
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            self.ended = True
+        except ssl.SSLError as error:
+            failure = self._failed(error)
+            if not total:
+                raise failure from error
+        return total
+
     def feed_eof(self) -> None:
         """Note that the network's stream is at its end; nothing more will be received.
 

@@ -9,6 +9,7 @@ from typing import BinaryIO, cast
 import pytest
 
 from portside.errors import (
+    ConnectionLost,
     EndOfStream,
 )
 from portside.net.stream import Stream
@@ -18,6 +19,7 @@ from portside.testing.contract.pairs import (
     pattern,
     read_all,
     says,
+    until,
 )
 
 
@@ -95,6 +97,27 @@ class FileContract:
 
         content = pattern(size)
         pairs.run(server, says(b"STOR\n" + content[:2], content[2:] + b"NEXT\nla", b"st"))
+
+    @pytest.mark.parametrize("size", [10, 1_000_000])
+    def test_what_came_before_a_loss_is_in_the_file(self, pairs: Pairs, size: int) -> None:
+        at_server: list[Stream] = []
+
+        async def server(connection: Stream) -> None:
+            at_server.append(connection)
+            with tempfile.TemporaryFile() as file:
+                with pytest.raises(ConnectionLost):
+                    await connection.receive_file(file)
+                file.seek(0)
+                assert file.read() == pattern(size)[: connection.bytes_in]
+
+        async def client(connection: Stream) -> None:
+            await connection.write(pattern(size))
+            await until(connection.network, lambda: at_server and at_server[0].bytes_in == size)
+            connection.abort()
+
+        if not pairs.can_reset:
+            pytest.skip("where an abort is a close nothing is lost")
+        pairs.run(server, client)
 
     def test_a_file_that_fails_is_not_the_peers_fault(self, pairs: Pairs) -> None:
         async def server(connection: Stream) -> None:

@@ -1,0 +1,82 @@
+"""Listening under an event loop, for handlers that open a connection of their own.
+
+Such a listener often waits for one connection only, which may be there already: so nothing is registered anywhere until
+somebody has to wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, ClassVar
+
+from portside.address import Address, from_sockaddr
+from portside.errors import ConnectionClosed
+from portside.net.closing import ClosedAtBlockEnd
+from portside.net.parking import time_out, wake_future
+from portside.net.sockets import Bound, accept_nowait, remove_path
+from portside.net.turns import RUNNING
+
+if TYPE_CHECKING:
+    from portside.net.event import EventConnection
+    from portside.net.event_network import EventNetwork
+
+
+class EventListener(ClosedAtBlockEnd):
+    """``contracts.Listener`` under an event loop."""
+
+    __slots__ = ("_address", "_bounds", "_network", "_waiters")
+
+    _parked: ClassVar[int] = RUNNING  # no handler parks here: the lane calls _note
+
+    def __init__(self, bounds: list[Bound], network: EventNetwork) -> None:
+        self._bounds = bounds
+        self._address = bounds[0].address
+        self._network = network
+        self._waiters: list[asyncio.Future[None]] = []
+
+    @property
+    def address(self) -> Address:
+        return self._address
+
+    async def accept(self, timeout_s: float | None = None) -> EventConnection:
+        loop = self._network.loop
+        until_s = None if timeout_s is None else loop.time() + timeout_s
+        while (connection := self._accept_nowait()) is None:
+            for bound in self._bounds:
+                self._network.lane.watch(bound.socket.fileno(), self)
+            await self._wait(until_s)
+        return connection
+
+    def _accept_nowait(self) -> EventConnection | None:
+        if not self._bounds:
+            raise ConnectionClosed("the listener is closed")
+        for bound in self._bounds:
+            if (accepted := accept_nowait(bound.socket)) is not None:
+                sock, sockaddr = accepted
+                return self._network.adopt(sock, peer=from_sockaddr(sockaddr))
+        return None
+
+    async def _wait(self, until_s: float | None) -> None:
+        loop = self._network.loop
+        waiter = loop.create_future()
+        timer = None if until_s is None else loop.call_at(until_s, time_out, waiter)
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.remove(waiter)
+            if timer is not None:
+                timer.cancel()
+
+    def _note(self, _: int) -> None:
+        """The lane reports that somebody has come."""
+        for waiter in self._waiters:
+            wake_future(waiter)
+
+    async def close(self) -> None:
+        bounds, self._bounds = self._bounds, []
+        for bound in bounds:
+            remove_path(bound)
+            self._network.lane.unwatch(bound.socket.fileno())
+            bound.socket.close()
+        self._note(0)
