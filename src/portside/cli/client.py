@@ -98,7 +98,8 @@ def run_client(client: Callable[[Network], Coroutine[Any, Any, Result]]) -> Resu
     from portside.net.event_network import EventNetwork
 
     async def run() -> Result:
-        return await client(EventNetwork())
+        async with EventNetwork() as network:
+            return await client(network)
 
     try:
         return asyncio.run(run())

@@ -98,7 +98,7 @@ def shown(entry: RemoteEntry) -> dict[str, object]:
     """Return the cells of an entry for people."""
     moment = _time_of(entry)
     return {
-        "mode": _LETTERS[entry.kind] + ("?" * 9 if entry.mode is None else stat.filemode(entry.mode)[1:]),
+        "mode": _LETTERS[entry.kind] + ("" if entry.mode is None else stat.filemode(entry.mode)[1:]),
         "owner": entry.owner,
         "size": entry.size_bytes if entry.kind == "file" else None,
         "modified": None if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}" + ("" if entry.is_exact else "~"),

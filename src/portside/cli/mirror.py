@@ -167,10 +167,10 @@ class Mirroring:
         local, remote = sides.local / step.path, sides.remote_path(step.path)
         if sides.is_download:
             node = self._known[step.path]
-            known = Known(node.size_bytes, node.modified_ns if node.is_exact else None)
 
             async def bring(client: FtpClient, manner: Manner) -> Done:
-                return await fetch(client, remote, local, manner, known)
+                modified_ns = node.modified_ns if node.is_exact else await client.modified(remote)
+                return await fetch(client, remote, local, manner, Known(node.size_bytes, modified_ns))
         else:
 
             async def bring(client: FtpClient, manner: Manner) -> Done:
