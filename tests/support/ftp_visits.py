@@ -234,7 +234,7 @@ class Client:
     async def send(self, data: bytes | str) -> None:
         """Send bytes, or a text's lines with CR LF, cut as the world has it."""
         if isinstance(data, str):
-            data = b"".join(f"{line}\r\n".encode("utf-8", "surrogateescape") for line in data.splitlines())
+            data = b"".join(f"{line}\r\n".encode("utf-8", "surrogateescape") for line in data.split("\n"))
         size = self.world.cut or max(1, len(data))
         for at in range(0, len(data), size):
             await self.control.write(data[at : at + size])
@@ -244,7 +244,7 @@ class Client:
         while (line := await self.control.read_line()) is not None:
             reply = self._replies.feed(line)
             if reply is not None:
-                verb = "" if to is None else to.split(" ")[0]
+                verb = "" if to is None else to.partition(" ")[0]
                 assert not verb or may_answer(reply.code, verb), f"{reply} may not answer {verb}"
                 return reply
         raise AssertionError("the control connection has ended")
