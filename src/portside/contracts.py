@@ -61,6 +61,13 @@ class Connection(Protocol):
     when a limit, a drain or an operator ended it. Using it after ``close`` raises ConnectionClosed.
     """
 
+    keeps_time: bool
+    """Whether waiting for the peer's bytes counts as work: False, until a handler says so that bounds such waits itself.
+
+    While it is True nobody takes the connection for idle, or says goodbye in a drain, because its handler listens:
+    HTTP does so while it owes an answer. Waiting for room to write is another matter.
+    """
+
     @property
     def id(self) -> str:
         """A short name, unique among the connections of the machine: what ``ps`` shows and ``stop`` takes."""
@@ -198,6 +205,8 @@ class Connection(Protocol):
 
 class PlainConnection(Protocol):
     """The same connection for a plain ``def`` handler: the same members, nothing awaited."""
+
+    keeps_time: bool
 
     @property
     def id(self) -> str: ...

@@ -15,8 +15,8 @@ from portside.contracts import Network
 from portside.errors import ConnectionClosed, NameNotFound, UsageError
 from portside.net.blocking_stream import BlockingConnection
 from portside.net.closing import ClosedAtBlockEnd
+from portside.net.deadline import Deadline
 from portside.net.sockets import Bound, accept_nowait, bind, remove_path
-from portside.net.stream import Deadline
 from portside.net.work import ThreadWork
 
 if TYPE_CHECKING:

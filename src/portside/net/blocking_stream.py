@@ -18,6 +18,7 @@ from portside.events import EndReason
 from portside.net import piecewise
 from portside.net.blocking_bytes import Chunk, after, drain, wait_readable
 from portside.net.blocking_files import SLOW_PIECE_BYTES, next_piece_bytes, receive_file, send_file
+from portside.net.deadline import Deadline
 from portside.net.files import CAN_SPLICE, descriptor_of
 from portside.net.sockets import (
     MSG_DONTWAIT,
@@ -30,7 +31,7 @@ from portside.net.sockets import (
     translate,
     unacknowledged_bytes,
 )
-from portside.net.stream import PIECE_BYTES, Deadline, State, Stream
+from portside.net.stream import PIECE_BYTES, State, Stream
 
 if TYPE_CHECKING:
     import ssl

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from portside.contracts import READ_BYTES
 from portside.errors import ConnectionLost, EndOfStream, TlsFailed
-from portside.net.stream import Deadline
+from portside.net.deadline import Deadline
 from portside.net.tls_engine import TlsEngine
 from portside.net.upgrade import LastWords, engine_for, engine_to_stop
 

@@ -17,6 +17,7 @@ from portside.address import Address, Endpoint, InternetAddress, from_sockaddr, 
 from portside.contracts import Network
 from portside.errors import ConnectionClosed, HandlerError, NetworkError, UsageError
 from portside.net.closing import ClosedAtBlockEnd
+from portside.net.deadline import Deadline
 from portside.net.drive import DONE
 from portside.net.sockets import (
     IP_PKTINFO,
@@ -34,7 +35,6 @@ from portside.net.sockets import (
     sockaddr_of,
     translate,
 )
-from portside.net.stream import Deadline
 
 if TYPE_CHECKING:
     import asyncio

@@ -17,12 +17,13 @@ from portside.address import Address, from_sockaddr
 from portside.contracts import Network
 from portside.errors import ConnectionLost
 from portside.net import piecewise
+from portside.net.deadline import Deadline
 from portside.net.files import FILE_PIECE_BYTES, Splice, descriptor_of, write_all
 from portside.net.lane import HANGUP, MORE_BEHIND, Lane
 from portside.net.loop_stream import TURN_BYTES, UNREAD_ANSWERS, UNSENT_BYTES_MAX, LoopStream
 from portside.net.parking import CLOSED, ENDING, LINGERING, wake_future
 from portside.net.sockets import SHUT_RDWR, SHUT_WR, Socket, peer_has_hung_up, reset_on_close, unacknowledged_bytes
-from portside.net.stream import PIECE_BYTES, Deadline
+from portside.net.stream import PIECE_BYTES
 from portside.net.turns import READING, WRITING
 
 

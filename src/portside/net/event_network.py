@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from portside.address import Address, Endpoint, InternetAddress, is_ip_literal
 from portside.contracts import Network
 from portside.errors import NameNotFound
+from portside.net.deadline import Deadline
 from portside.net.event import EventConnection
 from portside.net.event_listener import EventListener
 from portside.net.lane import Lane
 from portside.net.loop_network import LoopNetwork, parsed, parsed_to_listen, secure
 from portside.net.sockets import Socket, bind
-from portside.net.stream import Deadline
 
 if TYPE_CHECKING:
     import ssl

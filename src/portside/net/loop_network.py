@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from portside.address import Endpoint, parse_endpoint
 from portside.errors import UsageError
+from portside.net.deadline import Deadline
 from portside.net.loop_stream import LoopStream
-from portside.net.stream import Deadline
 from portside.net.work import TaskWork
 
 if TYPE_CHECKING:

@@ -18,9 +18,10 @@ from portside.contracts import LINGER_S, Connection, Network
 from portside.errors import ConnectionClosed, ConnectionLost, EndOfStream, TlsFailed
 from portside.events import EndReason
 from portside.net import tls
+from portside.net.deadline import Deadline
 from portside.net.failures import translate
 from portside.net.parking import CLOSED, ENDING, LINGERING, ParkingStream
-from portside.net.stream import PIECE_BYTES, Deadline
+from portside.net.stream import PIECE_BYTES
 from portside.net.tls_engine import RECORD_BYTES
 from portside.net.turns import READING, WRITING, Turns
 from portside.net.upgrade import LastWords, engine_for, engine_to_stop

@@ -126,6 +126,14 @@ class PlainStream(_ClosedAtBlockEnd):
         return self.stream.peer_has_ended
 
     @property
+    def keeps_time(self) -> bool:
+        return self.stream.keeps_time
+
+    @keeps_time.setter
+    def keeps_time(self, keeps_time: bool) -> None:
+        self.stream.keeps_time = keeps_time
+
+    @property
     def network(self) -> PlainWorld:
         return PlainWorld(self.stream.network)
 

@@ -23,6 +23,7 @@ from portside.contracts import LINE_BYTES_MAX, READ_BYTES, Connection, Network, 
 from portside.errors import ConnectionClosed, ConnectionEnded, ConnectionLost, EndOfStream, LineTooLong
 from portside.events import EndReason
 from portside.net.company import Company
+from portside.net.deadline import Deadline
 from portside.net.pace import TokenBucket
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Stream(ABC):
         "bytes_in",
         "bytes_out",
         "ended_because",
+        "keeps_time",
         "line_limit",
         "network",
         "swept_bytes",
@@ -89,6 +91,7 @@ class Stream(ABC):
         self.bytes_in = 0
         self.bytes_out = 0
         self.ended_because: EndReason | None = None
+        self.keeps_time = False
         self.line_limit = LINE_BYTES_MAX
         self.tls: TlsState | None = None
         self.swept_bytes = -1  # the sweeper's: bytes_in + bytes_out when it last looked …
@@ -138,7 +141,9 @@ class Stream(ABC):
     @property
     def state(self) -> State:
         state = self._waits_for()
-        return "busy" if self._company and state != "closing" else state
+        if (self._company and state != "closing") or (self.keeps_time and state == "reading"):
+            return "busy"
+        return state
 
     @property
     def is_truncated(self) -> bool:
@@ -388,17 +393,3 @@ class Stream(ABC):
         self.ended_because = reason
         self._failure = ConnectionEnded(reason)
         return True
-
-
-class Deadline:
-    """The moment by which a call of several reads must be over, on the network's own clock."""
-
-    __slots__ = ("_at_s", "_network")
-
-    def __init__(self, network: Network, timeout_s: float | None) -> None:
-        self._network = network
-        self._at_s = None if timeout_s is None else network.now_s() + timeout_s
-
-    def left_s(self) -> float | None:
-        """Return the seconds left, at least 0, or None when there is no deadline."""
-        return None if self._at_s is None else max(0.0, self._at_s - self._network.now_s())

@@ -21,10 +21,11 @@ from portside.address import Address, from_sockaddr
 from portside.contracts import Network
 from portside.errors import ConnectionLost, HandlerError
 from portside.net import piecewise
+from portside.net.deadline import Deadline
 from portside.net.loop_stream import UNREAD_ANSWERS, UNSENT_BYTES_MAX, LoopStream
 from portside.net.parking import CLOSED, ENDING, LINGERING, wake_future
 from portside.net.sockets import reset_on_close, unacknowledged_bytes
-from portside.net.stream import PIECE_BYTES, Deadline
+from portside.net.stream import PIECE_BYTES
 from portside.net.turns import READING, WRITING, Turns
 
 ARRIVED_BYTES_MAX: Final = PIECE_BYTES  # above it reading is paused; one receive of the loop's may come on top

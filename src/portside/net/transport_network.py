@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final
 from portside.address import Address, Endpoint, InternetAddress, UnixAddress, from_sockaddr
 from portside.contracts import Network
 from portside.errors import AddressInUse, AddressNotAvailable, ConnectFailed, NameNotFound, NotPermitted, UsageError
+from portside.net.deadline import Deadline
 from portside.net.dial import Race, answer_of, known_targets, too_late
 from portside.net.failures import translate
 from portside.net.loop_network import LoopNetwork, parsed, parsed_to_listen, secure
 from portside.net.resolve import NO_ADDRESS, NO_HOST_NAME, order, why_not_found
 from portside.net.sockets import NI_NAMEREQD, SOCK_STREAM, Socket, family_of, gaierror, prepare_stream
-from portside.net.stream import Deadline
 from portside.net.transport import TransportConnection
 from portside.net.transport_listener import TransportListener
 from portside.net.turns import Turns

@@ -14,8 +14,8 @@ from portside.address import Address, Endpoint, InternetAddress, UnixAddress, is
 from portside.contracts import Network, Work
 from portside.errors import AddressInUse, ConnectFailed, ConnectionClosed, NameNotFound, UsageError
 from portside.net.closing import ClosedAtBlockEnd
+from portside.net.deadline import Deadline
 from portside.net.drive import DONE, drive
-from portside.net.stream import Deadline
 from portside.net.work import TaskWork
 from portside.testing.pipes import (
     CAPACITY_BYTES,

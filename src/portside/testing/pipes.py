@@ -12,7 +12,8 @@ from portside.contracts import Connection, Network
 from portside.errors import ConnectionClosed, ConnectionLost, EndOfStream, PortsideError, TlsFailed
 from portside.events import EndReason
 from portside.net import piecewise
-from portside.net.stream import PIECE_BYTES, Deadline, State, Stream
+from portside.net.deadline import Deadline
+from portside.net.stream import PIECE_BYTES, State, Stream
 
 if TYPE_CHECKING:
     import ssl

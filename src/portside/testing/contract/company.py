@@ -56,6 +56,25 @@ class CompanyContract:
 
         pairs.run(server, client)
 
+    def test_a_handler_that_keeps_time_itself_is_busy_while_it_listens(self, pairs: Pairs) -> None:
+        at_server: list[Stream] = []
+
+        async def server(connection: Stream) -> None:
+            connection.keeps_time = True
+            at_server.append(connection)
+            assert await connection.read_line() == b"seen"
+            connection.keeps_time = False
+            assert await connection.read_line() == b"and again"
+
+        async def client(connection: Stream) -> None:
+            await until(connection.network, lambda: at_server and at_server[0]._waits_for() == "reading")
+            assert at_server[0].state == "busy"
+            await connection.write(b"seen\n")
+            await until(connection.network, lambda: at_server[0].state == "reading")
+            await connection.write(b"and again\n")
+
+        pairs.run(server, client)
+
     def test_what_companions_move_is_counted(self, pairs: Pairs) -> None:
         async def server(connection: Stream) -> None:
             for round_ in (1, 2):
