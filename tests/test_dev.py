@@ -56,6 +56,7 @@ SHOWN = {
     ("daytime", "tcp"): r".* \d{4} .*\r?\n",
     ("daytime", "udp"): r".* \d{4} .*\r?\n",
     ("chargen", "tcp"): r"(.{72}\r?\n){3}",
+    ("ftp", "tcp"): r"(?s)MODE .* README\.md\n.*",
     ("whoami", "tcp"): r"(?s).*address 127\.0\.0\.1\n.*",
     ("directory", "tcp"): r"(?s)echo,\d+,tcp\n.*",
 }

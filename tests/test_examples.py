@@ -72,10 +72,11 @@ def test_the_demo_can_be_served() -> None:
 
 
 def test_the_demo_serves_and_its_directory_knows_it(serve: Any) -> None:
-    server = serve("up", str(EXAMPLES / "demo.toml"), listening=10)
+    server = serve("up", str(EXAMPLES / "demo.toml"), listening=11)
     assert exchange(server.at("shout:shout"), b"hello\n") == b"HELLO\n"
     assert exchange(server.at("echo", "tcp"), b"hello\n") == b"hello\n"
     assert b"Your guess?" in exchange(server.at("guess:guess"), b"")
+    assert exchange(server.at("ftp"), b"QUIT\r\n").startswith(b"220 ")
     assert exchange(server.at("daytime", "tcp"), b"").endswith(b"-UTC\r\n")
     assert exchange(server.at("whoami"), b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 200 OK\r\n")
     with connect(server.at("chargen")) as visitor:

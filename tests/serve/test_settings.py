@@ -96,7 +96,7 @@ def test_one_name_in_every_place() -> None:
 
 @pytest.mark.parametrize("home", [Limits, TlsSettings, HandlerSettings, ServiceSettings, ServerSettings])
 def test_every_field_that_can_be_set_is_in_the_table(home: type) -> None:
-    made_by_the_configuration = {"name", "load", "what", "limits", "tls", "services", "sources"}
+    made_by_the_configuration = {"name", "load", "what", "limits", "tls", "services", "sources", "starts_tls"}
     fields = {field.name for field in dataclasses.fields(home)} - made_by_the_configuration
     assert {setting.field for setting in SETTINGS if setting.home is home} == fields
 
