@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import subprocess
 import sys
 
@@ -13,12 +15,15 @@ from portside.protocols import catalogue
 
 
 def test_the_batteries_are_the_documented_ones() -> None:
-    assert catalogue.names() == ["echo", "discard", "daytime", "chargen", "time", "whoami", "directory"]
+    assert catalogue.names() == ["echo", "discard", "daytime", "chargen", "ftp", "time", "whoami", "directory"]
 
 
 @pytest.mark.parametrize(
     ("name", "port"),
-    [("echo", 7), ("discard", 9), ("daytime", 13), ("chargen", 19), ("time", 37), ("whoami", 80), ("directory", 6168)],
+    [
+        *(("echo", 7), ("discard", 9), ("daytime", 13), ("chargen", 19)),
+        *(("ftp", 21), ("time", 37), ("whoami", 80), ("directory", 6168)),
+    ],
 )
 def test_a_battery_has_the_port_of_its_rfc_and_a_sentence(name: str, port: int) -> None:
     spec = catalogue.describe(name)
@@ -42,6 +47,24 @@ def test_every_option_may_be_given_its_default(name: str) -> None:
     catalogue.load(name, {option.name: option.default for option in spec.options})
 
 
+@pytest.mark.parametrize("name", catalogue.names())
+def test_the_table_names_the_factory_s_parameters_in_their_order(name: str) -> None:
+    entry = catalogue._entry(name)
+    factory = getattr(importlib.import_module(entry.module), entry.factory)
+    parameters = inspect.signature(factory).parameters
+    named = [option.name for option in entry.spec.options] + list(entry.spec.given)
+    assert [parameter for parameter in parameters if parameter in named] == named
+    for option in entry.spec.options:
+        expected = catalogue.check_arguments(entry.spec, {option.name: option.default})[option.name]
+        assert parameters[option.name].default == expected, option.name
+
+
+def test_only_what_begins_tls_itself_has_another_port_for_it() -> None:
+    specs = [catalogue.describe(name) for name in catalogue.names()]
+    assert [(spec.name, spec.tls_port) for spec in specs if spec.starts_tls] == [("ftp", 990)]
+    assert all("tls" in spec.given for spec in specs if spec.starts_tls)
+
+
 def test_describing_imports_no_battery() -> None:
     program = (
         "import sys\n"
@@ -51,7 +74,7 @@ def test_describing_imports_no_battery() -> None:
         "print({'asyncio', 'ssl', 'socket', 'http', 'email'} & set(sys.modules))\n"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert said.splitlines() == ["['portside.protocols.catalogue']", "set()"]
+    assert said.splitlines() == ["['portside.protocols.options', 'portside.protocols.catalogue']", "set()"]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +84,7 @@ def test_describing_imports_no_battery() -> None:
         ("Directry", "there is no battery 'Directry'; did you mean directory?"),
         (
             "zzz",
-            "there is no battery 'zzz'; there are echo, discard, daytime, chargen, time, whoami, directory",
+            "there is no battery 'zzz'; there are echo, discard, daytime, chargen, ftp, time, whoami, directory",
         ),
     ],
 )
@@ -79,9 +102,9 @@ def test_an_unknown_battery_gets_the_nearest_name(name: str, said: str) -> None:
         ("echo", {"root": "x"}, "the battery echo takes no arguments, and got 'root'"),
         ("directory", {"fill": "x"}, "the battery directory takes no argument 'fill'; did you mean file?"),
         ("directory", {"file": 7}, "file of the battery directory is a path, not 7"),
-        ("directory", {"file": ""}, "file of the battery directory is a path, not ''"),
-        ("directory", {"file": "a\0b"}, "file of the battery directory is a path, not 'a\\x00b'"),
-        ("whoami", {"names": "perhaps"}, "names of the battery whoami is on or off (true or false), not 'perhaps'"),
+        ("directory", {"file": ""}, "file of the battery directory: the value is empty"),
+        ("directory", {"file": "a\0b"}, "file of the battery directory: 'a\\x00b' holds a NUL"),
+        ("whoami", {"names": "perhaps"}, "names of the battery whoami: 'perhaps' is neither on nor off"),
         ("whoami", {"names": 1}, "names of the battery whoami is on or off (true or false), not 1"),
     ],
 )
@@ -95,15 +118,6 @@ def test_an_unknown_or_ill_typed_argument_is_a_usage_error(name: str, arguments:
 def test_a_switch_is_read_from_text_or_bool(text: object, value: bool) -> None:
     spec = catalogue.describe("whoami")
     assert catalogue.check_arguments(spec, {"names": text}) == {"names": value}
-
-
-def test_a_number_is_read_from_text_or_int_and_nothing_else() -> None:
-    spec = catalogue.BatterySpec("x", "y", 1)
-    option = catalogue.BatteryOption("depth", "number", 3, "how deep")
-    assert [catalogue.convert(spec, option, value) for value in ("12", 12)] == [12, 12]
-    for value in (True, "-1", "1.5", 1.5, None, "١"):
-        with pytest.raises(UsageError, match="depth of the battery x is a whole number"):
-            catalogue.convert(spec, option, value)
 
 
 def test_what_the_server_gives_is_passed_on_untouched() -> None:

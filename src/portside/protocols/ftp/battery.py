@@ -68,6 +68,10 @@ def ftp_battery(
         storage = DiskStorage(root, durable=durable, keep_s=keep_partial)
     except (StorageError, OSError) as error:
         raise UsageError(f"{root} cannot be served: {_why(error)}") from error
+    if login_attempts < 1:
+        raise UsageError("login_attempts is at least 1: with 0 nobody could ever log in")
+    if 0 in (rate_in, rate_out, server_rate_in, server_rate_out):
+        raise UsageError("a rate of 0 would let nothing pass: leave it out for no limit")
     counters = LocalCounters() if counters is None else counters
     book = open_books(login, users)
     server = Server(
