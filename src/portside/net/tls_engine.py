@@ -19,6 +19,7 @@ PIECE_BYTES: Final = 262_144  # enough at a time for bulk: larger pieces win not
 # What is in OpenSSL's hands at a time: its buffers grow with it and never shrink, so a connection that once carried
 # 256 KiB in one go would keep 400 KiB for its life.
 SLICE_BYTES: Final = 4 * RECORD_BYTES
+BULK_BYTES: Final = 8 * RECORD_BYTES  # of files: each time that no whole record is left costs an exception
 
 
 # ── what went wrong ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -250,8 +251,8 @@ class TlsEngine:
         """
         self._check()
         whole, total = memoryview(ciphertext), 0
-        for at in range(0, len(whole), SLICE_BYTES):
-            self._incoming.write(whole[at : at + SLICE_BYTES])
+        for at in range(0, len(whole), BULK_BYTES):
+            self._incoming.write(whole[at : at + BULK_BYTES])
             try:
                 total += self._open_into(view[total:])
             except TlsFailed:
@@ -259,7 +260,7 @@ class TlsEngine:
                     raise
                 break
             if self.ended:
-                self.behind = self._incoming.read() + bytes(whole[at + SLICE_BYTES :])
+                self.behind = self._incoming.read() + bytes(whole[at + BULK_BYTES :])
                 break
         return total
 
