@@ -50,7 +50,7 @@ POLITE: dict[str, Answer] = {
     "PASS": "230 Welcome.",
     "FEAT": "211-Features:\r\n SIZE\r\n MDTM\r\n MFMT\r\n MLST type*;size*;modify*;unique*;\r\n REST STREAM\r\n211 End",
     "TYPE": "200 Type set.",
-    "PWD": '257 "/home/anna" is the directory.',
+    "PWD": '257 "/srv/anna" is the directory.',
     "CWD": "250 Changed.",
     "SYST": "215 UNIX Type: L8",
     "REST": "350 From there on.",

@@ -19,7 +19,7 @@ OLD: dict[str, Answer] = {"FEAT": "500 What?"}  # a server that tells nothing of
 @pytest.mark.parametrize(
     ("act", "answers", "result", "said"),
     [
-        (lambda ftp: ftp.home(), {}, "/home/anna", ["PWD"]),
+        (lambda ftp: ftp.home(), {}, "/srv/anna", ["PWD"]),
         (lambda ftp: ftp.delete("a b"), {"DELE": "250 Gone."}, None, ["DELE a b"]),
         (
             lambda ftp: ftp.rename("a", "b c"),
@@ -38,7 +38,7 @@ OLD: dict[str, Answer] = {"FEAT": "500 What?"}  # a server that tells nothing of
         (lambda ftp: ftp.set_modified("x", 0), {"FEAT": "211-\r\n211 ."}, False, []),
         (
             lambda ftp: ftp.stat("a/b"),
-            {"MLST": "250-Here\r\n type=file;size=3; /home/anna/a/b\r\n250 End"},
+            {"MLST": "250-Here\r\n type=file;size=3; /srv/anna/a/b\r\n250 End"},
             RemoteEntry("b", "file", 3),
             ["MLST a/b"],
         ),
@@ -127,7 +127,7 @@ def test_relative_paths_mean_the_same_whatever_was_asked_before() -> None:
         await ftp.delete("x")
 
     _, said = visit(act, {**OLD, "DELE": "250 Gone."})
-    assert said[-3:] == ["CWD d", "CWD /home/anna", "DELE x"]
+    assert said[-3:] == ["CWD d", "CWD /srv/anna", "DELE x"]
 
 
 def test_a_closed_session_is_closed() -> None:

@@ -90,7 +90,7 @@ def test_a_way_that_leads_nowhere_is_refused(verb: str, reply: str) -> None:
     async def act(ftp: FtpClient) -> None:
         with pytest.raises(MalformedMessage, match=f"a reply to {verb} holds"):
             await fetch(ftp)
-        assert await ftp.home() == "/home/anna"  # nothing is lost
+        assert await ftp.home() == "/srv/anna"  # nothing is lost
 
     answers: dict[str, Answer] = {} if verb == "EPSV" else {"EPSV": "502 No."}
     visit(act, {**answers, verb: reply})
@@ -100,7 +100,7 @@ def test_a_port_where_nobody_listens_is_a_failed_connection() -> None:
     async def act(ftp: FtpClient) -> None:
         with pytest.raises(ConnectFailed):
             await fetch(ftp)
-        assert await ftp.home() == "/home/anna"
+        assert await ftp.home() == "/srv/anna"
 
     visit(act, {"EPSV": "229 (|||9|)"})
 
@@ -167,7 +167,7 @@ def test_a_server_that_does_not_connect_is_given_up_and_what_it_says_is_heard() 
     async def act(ftp: FtpClient) -> None:
         with pytest.raises(Refused, match="425 Cannot connect"):
             await fetch(ftp)
-        assert await ftp.home() == "/home/anna"
+        assert await ftp.home() == "/srv/anna"
 
     visit(act, {"RETR": "150 Here it comes.\r\n425 Cannot connect."}, active=True)
 

@@ -28,7 +28,7 @@ async def names(ftp: FtpClient, path: str = "sub") -> list[str]:
 
 
 async def alive(ftp: FtpClient) -> None:
-    assert await ftp.home() == "/home/anna"
+    assert await ftp.home() == "/srv/anna"
 
 
 # ── MLSD ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -129,7 +129,7 @@ def test_where_there_is_no_mlsd_people_s_listing_is_read_in_the_directory_itself
 
     (entry,), said = visit(act, NO_MLSD)
     assert (entry.name, entry.kind, entry.size_bytes, entry.is_exact) == ("a b.txt", "file", 3, False)
-    assert said == ["TYPE A", "SYST", "PWD", "CWD -l *", "EPSV", "LIST -a", "CWD /home/anna", "PWD"]
+    assert said == ["TYPE A", "SYST", "PWD", "CWD -l *", "EPSV", "LIST -a", "CWD /srv/anna", "PWD"]
 
 
 def test_the_options_of_ls_are_for_servers_that_may_know_them() -> None:

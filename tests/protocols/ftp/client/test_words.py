@@ -40,7 +40,7 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "path"),
     [
-        ('"/home/anna" is the directory', "/home/anna"),
+        ('"/srv/anna" is the directory', "/srv/anna"),
         ('"/a ""b"" c"', '/a "b" c'),  # RFC 959 appendix II
         ('"" created', ""),
     ],
@@ -51,7 +51,7 @@ def test_a_path_stands_between_quotes(text: str, path: str) -> None:
 
 def test_a_path_without_quotes_is_refused() -> None:
     with pytest.raises(MalformedReply, match='stands in "quotes"'):
-        parse_path(Reply(257, ("/home/anna",)))
+        parse_path(Reply(257, ("/srv/anna",)))
 
 
 def test_the_algorithms_of_hash_are_named() -> None:
