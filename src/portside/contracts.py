@@ -62,7 +62,7 @@ class Connection(Protocol):
     """
 
     keeps_time: bool
-    """Whether waiting for the peer's bytes counts as work: False, until a handler says so that bounds such waits itself.
+    """Whether waiting for the peer's bytes counts as work: set by a handler that bounds such waits itself, else False.
 
     While it is True nobody takes the connection for idle, or says goodbye in a drain, because its handler listens:
     HTTP does so while it owes an answer. Waiting for room to write is another matter.
@@ -455,12 +455,30 @@ DatagramHandler: TypeAlias = Callable[[Message], Awaitable[None]] | Callable[[Me
 Handler: TypeAlias = StreamHandler | DatagramHandler
 
 
+class Life(Protocol):
+    """What a battery does at the turns of its worker's life, all of it in the worker's event loop."""
+
+    def begin(self) -> Awaitable[None]:
+        """Be ready to serve. Raises: LocalError, UsageError when that cannot be; the worker then dies at its birth."""
+
+    def retire(self) -> None:
+        """No more connections come: a newer worker has taken over, or the server stops. Those that are there go on."""
+
+    def drain(self) -> None:
+        """The server stops: what would go on for long is to end, and what is owed to peers to be done. Comes once."""
+
+    def finish(self) -> Awaitable[None]:
+        """Every connection is over; what is left of the drain's time is there to put things in order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Battery:
     """A protocol ready to serve: its handlers and what the runtime should know about it.
 
     ``refusal`` gives the bytes that tell a peer in the protocol's own words why it is sent away (a full server, an
     idle limit, a drain): ``b"421 Too many connections\\r\\n"``. Without it the connection is closed without a word.
+    ``farewell`` replaces it for connections that have been served and wait for their peer: an idle limit, a drain.
+    A battery with a ``life`` needs the model event.
     """
 
     name: str
@@ -468,3 +486,5 @@ class Battery:
     datagram: DatagramHandler | None = None
     port: int | None = None  # the RFC's, or None where there is none
     refusal: Callable[[str], bytes] | None = field(default=None)
+    farewell: Callable[[str], bytes] | None = field(default=None)
+    life: Life | None = None

@@ -17,6 +17,7 @@ from portside.errors import (
     OutOfDescriptors,
     PeerError,
     PortsideError,
+    UsageError,
 )
 from portside.events import EndReason, Limit
 from portside.net.datagrams import UdpMessage, is_modest
@@ -74,6 +75,9 @@ class Service:
         tls: ServerTls | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
+        """Raises: UsageError for a battery that cannot be served under the model."""
+        if battery.life is not None and settings.model != "event":
+            raise UsageError(f"{settings.what} needs an event loop: use --model event, not {settings.model}")
         self.settings = settings
         self.battery = battery
         self.tls = tls
@@ -149,14 +153,17 @@ class Service:
 
     def refusal(self, limit: Limit) -> bytes:
         """Return what a peer is told in its protocol when it is turned away; nothing where there are no words."""
-        return self.goodbye(PLAIN_REASONS[limit])
+        return self._words(self.battery.refusal, PLAIN_REASONS[limit])
 
     def goodbye(self, why: str) -> bytes:
-        """Return the battery's words for sending a peer away, nothing where it has none."""
-        if self.battery.refusal is None:
+        """Return the battery's words for ending a connection that waits for its peer, nothing where it has none."""
+        return self._words(self.battery.farewell or self.battery.refusal, why)
+
+    def _words(self, say: Callable[[str], bytes] | None, why: str) -> bytes:
+        if say is None:
             return b""
         try:
-            return self.battery.refusal(why)
+            return say(why)
         except Exception:
             log.exception("%s: the battery's refusal failed", self.name)
             return b""

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 from portside.address import Address, from_sockaddr
+from portside.contracts import Life
 from portside.errors import LocalError, OutOfDescriptors, PortsideError
 from portside.net.datagrams import Mailbox
 from portside.net.event import EventConnection
@@ -60,24 +61,54 @@ class _EventModel:
         self._messages = 0
         self._headers_awaited = 0  # of proxies: not yet through the gate, and bounded on their own
         self._has_stopped = False
+        self._is_draining = False
         self._drained = loop.create_future()
 
     async def serve(self) -> None:
         self._service.on_release = self._note_release
         self._loop.add_reader(self._worker.channel_fd, self._answer)
         self._loop.add_reader(self._worker.stop_fd, self._stop_accepting)
-        for bound in self._worker.bounds:
-            self._watch(bound)
         self._tick()
+        life = self._service.battery.life
+        if life is None or await self._begin_life(life):
+            await self._serve()
+        if life is not None:
+            await self._finish_life(life)
+        self._network.close()
+
+    async def _serve(self) -> None:
+        if not self._has_stopped:
+            for bound in self._worker.bounds:
+                self._watch(bound)
         gc.freeze()  # what is loaded now stays: no collection need look at it again
         self._worker.ready()
         await self._drained
         await self._network.lane.wait_until_let_go(LAST_WORDS_S)
-        self._network.close()
+
+    async def _begin_life(self, life: Life) -> bool:
+        """Return whether the battery is ready to serve; False if it shall stop before that. Raises: what it raises."""
+        beginning = asyncio.ensure_future(life.begin())
+        await asyncio.wait((beginning, self._drained), return_when=asyncio.FIRST_COMPLETED)
+        if not beginning.done():
+            beginning.cancel()
+            await asyncio.wait((beginning,))
+            return False
+        beginning.result()
+        return True
+
+    async def _finish_life(self, life: Life) -> None:
+        try:
+            async with asyncio.timeout(max(LAST_WORDS_S, self._worker.drain_left_s)):
+                await life.finish()
+        except TimeoutError:
+            log.warning("%s: what is to be done at its end took too long, and was given up", self._service.name)
+        except Exception:
+            log.exception("%s: what is to be done at its end failed", self._service.name)
 
     def _answer(self) -> None:
         tick_s = self._worker.tick_s
         self._worker.answer()
+        self._tell_of_drain()
         if self._worker.tick_s < tick_s:  # a drain that has just begun ticks faster
             self._next_tick.cancel()
             self._tick()
@@ -90,7 +121,14 @@ class _EventModel:
             self._worker.tick()
         except Exception:
             log.exception("%s: housekeeping failed; it goes on", self._service.name)
+        self._tell_of_drain()
         self._note_drained()
+
+    def _tell_of_drain(self) -> None:
+        life = self._service.battery.life
+        if life is not None and self._worker.is_draining and not self._is_draining:
+            self._is_draining = True
+            life.drain()
 
     # ── accepting ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -146,6 +184,8 @@ class _EventModel:
         for bound in self._worker.bounds:
             self._loop.remove_reader(bound.socket.fileno())
         self._worker.close_sockets()
+        if self._service.battery.life is not None:
+            self._service.battery.life.retire()
         self._note_drained()
 
     def _note_release(self) -> None:
