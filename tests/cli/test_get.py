@@ -19,9 +19,15 @@ from support.certificates import Certificates
 from support.ftp import LARGE, PASSWORD, Site
 from support.listener import Listener
 from support.processes import kill
-from support.server import environment
+from support.server import COMMAND, environment
 from support.server import portside as run_portside
 from support.waiting import WITHIN_S, wait_until
+
+# getpass asks the controlling terminal: standard input becomes it first.
+TERMINAL_OF_ITS_OWN = (
+    *(sys.executable, "-c"),
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])",
+)
 
 
 def get(*arguments: str | Path) -> int:
@@ -262,3 +268,28 @@ def test_a_terminal_sees_how_far_it_is(here: Path) -> None:
             assert process.wait(WITHIN_S) == 130
         finally:
             kill(process.pid)
+
+
+def test_somebody_at_a_terminal_is_asked_for_the_password(site: Site, here: Path) -> None:
+    site.put("x", b"content")
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [*TERMINAL_OF_ITS_OWN, *COMMAND, "get", site.url("x", login="anna@")],
+        cwd=here,
+        env=environment({"TERM": "dumb"}),
+        stdin=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    os.close(slave)
+    shown = b""
+    with os.fdopen(master, "r+b", buffering=0) as terminal:
+        try:
+            while b"password of anna at 127.0.0.1: " not in shown:
+                shown += terminal.read(4_096)
+            terminal.write(f"{PASSWORD}\n".encode())
+            assert process.wait(WITHIN_S) == 0
+        finally:
+            kill(process.pid)
+    assert (here / "x").read_bytes() == b"content"
+    assert PASSWORD.encode() not in shown

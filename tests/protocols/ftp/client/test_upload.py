@@ -128,3 +128,24 @@ def test_a_success_that_cannot_be_one_is_not_believed() -> None:
         await alive(ftp)
 
     visit(act, {"STOR": lie})
+
+
+def test_a_server_may_take_its_time_to_write_what_it_has() -> None:
+    async def write(visit: Visit, argument: str) -> None:
+        await visit.transfer(Data(after=""))
+        await visit.server.network.sleep(SOON_S * 10)
+        await visit.say("226 On the disk.")
+
+    async def act(ftp: FtpClient) -> None:
+        await ftp.upload("x", io.BytesIO(b"123"))
+        await alive(ftp)
+
+    visit(act, {"STOR": write}, timeout_s=SOON_S)
+
+
+def test_a_server_that_never_says_that_it_has_it_is_given_up() -> None:
+    async def act(ftp: FtpClient) -> None:
+        with pytest.raises(TimeoutError, match="nothing moved for 60 s"):
+            await ftp.upload("x", io.BytesIO(b"123"))
+
+    visit(act, {"STOR": Data(after="")}, timeout_s=SOON_S)

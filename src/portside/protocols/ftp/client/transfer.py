@@ -78,6 +78,11 @@ class Mover(ABC):
     def may_have_more(self) -> bool:
         """Whether bytes may still come when the server has said that the transfer went wrong."""
 
+    @property
+    @abstractmethod
+    def settling_s(self) -> float:
+        """How long the server may need for its last reply once all bytes have moved."""
+
     @abstractmethod
     async def _move(self, connection: Connection) -> None: ...
 
@@ -99,6 +104,10 @@ class Receiver(Mover):
     @property
     def may_have_more(self) -> bool:
         return self._channel.connection is not None
+
+    @property
+    def settling_s(self) -> float:
+        return 0.0
 
     async def _move(self, connection: Connection) -> None:
         target = self._target
@@ -123,6 +132,10 @@ class Sender(Mover):
     @property
     def may_have_more(self) -> bool:
         return False
+
+    @property
+    def settling_s(self) -> float:
+        return commit_s(self.moved_bytes)
 
     async def _move(self, connection: Connection) -> None:
         source = self._source
@@ -219,7 +232,7 @@ async def _hear_out(control: Control, mover: Mover, work: Work, watch: Watch) ->
                 raise mover.failure from None
             if work.done and not is_over:
                 is_over = True
-                watch.extend(commit_s(mover.moved_bytes))
+                watch.extend(mover.settling_s)
             watch.look()
 
 
