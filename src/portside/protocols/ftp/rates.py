@@ -49,9 +49,14 @@ class Pacer:
                 await self._network.sleep((int(now) + 1 - now) / WINDOWS_PER_S)
 
     def _has_room(self, rate: Rate, count: int) -> bool:
-        window = f"rate {rate.key} {int(self._network.now_s() * WINDOWS_PER_S)}"
-        taken = self._counters.add(window, count, lasts_s=2 / WINDOWS_PER_S)
-        if taken <= rate.window_bytes:
-            return True
-        self._counters.add(window, -count, lasts_s=2 / WINDOWS_PER_S)
-        return False
+        window = int(self._network.now_s() * WINDOWS_PER_S)
+        taken = self._take(rate, window, count)
+        if taken - count >= rate.window_bytes:
+            self._take(rate, window, -count)
+            return False
+        if taken > rate.window_bytes:  # a piece is not cut: what is too much of it comes out of the next window
+            self._take(rate, window + 1, taken - rate.window_bytes)
+        return True
+
+    def _take(self, rate: Rate, window: int, count: int) -> int:
+        return self._counters.add(f"rate {rate.key} {window}", count, lasts_s=2 / WINDOWS_PER_S)
