@@ -59,7 +59,10 @@ def hook_of(text: str, root: str) -> Hook:
     """
     if _TARGET.fullmatch(text):
         return Hook(text, _function_of(text))
-    words = shlex.split(text)
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"the hook {text!r} cannot be read: {error}") from error
     if not words:
         raise UsageError("on_upload is MODULE:FUNCTION or a command")
     return Hook(text, _Command(words, root))
