@@ -12,7 +12,7 @@ from portside.cli.transfer import Wishes
 from portside.cli.transfer_files import Done, Manner
 from portside.cli.transfer_jobs import Job, Outcome, Plan, Runner, unique_targets
 from portside.cli.transfer_login import Logins
-from portside.errors import ConnectFailed, ConnectionLost, UsageError
+from portside.errors import ConnectFailed, ConnectionLost, NameNotFound, UsageError
 from portside.protocols.ftp.client import FtpClient, LoginRefused, parse_url
 from portside.testing.memory import MemoryNetwork
 from support.scripted_ftp import URL, Answer, ScriptedServer, Visit, meet
@@ -148,6 +148,30 @@ def test_a_server_that_was_there_may_come_back() -> None:
     assert greetings == []
     with pytest.raises(Exception, match="421"):
         Carried([job(fine)], {"": "421 Too many."}, retries=2)
+
+
+def test_a_server_that_restarts_is_connected_to_again() -> None:
+    results: list[Exception | None] = [None, ConnectFailed("tcp://h:21", ()), NameNotFound("h", "no answer"), None]
+
+    async def connect(network: MemoryNetwork, url: object) -> FtpClient:
+        if (error := results.pop(0)) is not None:
+            raise error
+        return Idle()  # type: ignore[return-value]
+
+    async def act(client: FtpClient, manner: Manner) -> Done:
+        if results:
+            raise ConnectionLost("gone")
+        return DONE
+
+    outcomes: list[Outcome] = []
+
+    async def run(network: MemoryNetwork, server: ScriptedServer) -> bool:
+        runner = Runner(network, Wishes(), Plan(retries=3), Silent(None), outcomes.append)
+        runner._connect = connect  # type: ignore[assignment,method-assign]
+        return await runner.run([job(act)])
+
+    assert meet(run)[0]
+    assert [outcome.done for outcome in outcomes] == [DONE]
 
 
 def test_what_broke_off_is_built_on_where_that_is_safe() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from portside.address import Endpoint
 from portside.errors import (
     ConnectFailed,
     ConnectionLost,
@@ -25,7 +26,7 @@ from portside.protocols.ftp.client import (
     Refused,
     UnexpectedReply,
 )
-from portside.testing.memory import MemoryNetwork
+from portside.testing.memory import MemoryConnection, MemoryNetwork
 from support.certificates import Certificates
 from support.scripted_ftp import HOST, SOON_S, URL, Answer, ScriptedServer, Visit, meet
 
@@ -143,6 +144,24 @@ def test_a_goodbye_needs_no_answer() -> None:
 def test_a_user_cannot_smuggle_a_command() -> None:
     with pytest.raises(UsageError, match="cannot be said to an FTP server"):
         log_in(user="anna\r\nDELE x")
+
+
+def test_a_control_connection_that_is_silent_for_long_stays_alive() -> None:
+    endpoints: list[Endpoint] = []
+
+    class Seen(MemoryNetwork):
+        async def connect(self, endpoint: Endpoint | str, **options: Any) -> MemoryConnection:
+            assert isinstance(endpoint, Endpoint)
+            endpoints.append(endpoint)
+            raise ConnectFailed(str(endpoint), ())
+
+    async def act(network: MemoryNetwork, server: ScriptedServer) -> None:
+        with pytest.raises(ConnectFailed):
+            await FtpClient.connect(Seen(), URL)
+
+    meet(act)
+    (endpoint,) = endpoints
+    assert endpoint.options.keepalive_s == 60  # routers forget what says nothing during a transfer
 
 
 # ── TLS ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
