@@ -50,6 +50,12 @@ _REMOTE: Final = frozenset({
     0x47504653,  # GPFS
 })  # fmt: skip
 
+# Those that have no disk: linux/magic.h.
+_IN_MEMORY: Final = frozenset({
+    0x01021994,  # tmpfs
+    0x858458F6,  # ramfs
+})  # fmt: skip
+
 _fstatfs: Final = ctypes.CDLL(None).fstatfs
 
 
@@ -192,6 +198,16 @@ def best_resolution(root: int) -> Resolution:
 
 def is_remote(directory: int) -> bool:
     """Say whether the directory's file system may wait for another machine: then nothing is ever at hand there."""
+    return _file_system(directory) in _REMOTE
+
+
+def is_in_memory(directory: int) -> bool:
+    """Say whether the directory's file system has no disk that anything could wait for."""
+    return _file_system(directory) in _IN_MEMORY
+
+
+def _file_system(directory: int) -> int | None:
+    """Return the number of its kind, None where the system does not tell."""
     # struct statfs begins with the type, a long; the whole has 120 bytes on 64-bit machines, statfs(2).
     answer = (ctypes.c_long * 32)()
-    return bool(_fstatfs(directory, ctypes.byref(answer)) == 0 and answer[0] & 0xFFFFFFFF in _REMOTE)
+    return answer[0] & 0xFFFFFFFF if _fstatfs(directory, ctypes.byref(answer)) == 0 else None

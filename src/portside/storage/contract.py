@@ -137,6 +137,10 @@ class Upload(Protocol):
     @property
     def offset(self) -> int: ...
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether ``commit`` has no disk to wait for."""
+
     def commit(self, *, is_withdrawn: Callable[[], bool] | None = None) -> Entry:
         """Flush it to the disk and give it its name, in place of whatever had it. When this returns, a crash of the
         machine does not lose it.
@@ -194,6 +198,9 @@ class Storage(Protocol):
         on behind but the file, and cannot be interrupted and resumed. Raises: Denied when fewer bytes are there than
         ``offset`` says.
         """
+
+    def upload_nowait(self, path: str) -> Upload | None:
+        """Begin one anew without waiting for a disk; None where that is not possible."""
 
     def interrupted_bytes(self, path: str) -> int | None:
         """Return how many bytes an interrupted upload to the path has kept, None where there is none.

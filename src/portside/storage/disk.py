@@ -12,11 +12,10 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from io import FileIO
-from typing import BinaryIO, Final, Self, cast
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
-from portside.storage.beneath import DIRECTORY, LINKS_MAX, Resolution, best_resolution, is_remote
+from portside.storage.beneath import DIRECTORY, LINKS_MAX, Resolution, best_resolution, is_in_memory, is_remote
 from portside.storage.contract import (
     AlreadyThere,
     Denied,
@@ -33,6 +32,7 @@ from portside.storage.failures import LEADS_OUT, RESERVED, Translated, rename_er
 from portside.storage.hidden import has_hidden, is_hidden
 from portside.storage.interrupted import Rounds, kept_bytes, sweep, without_uploads
 from portside.storage.paths import join, split
+from portside.storage.stored import DiskStored, regular
 from portside.storage.uploads import Care, DiskUpload, Place, begin, flush_directory
 from portside.storage.usage import usage_bytes
 
@@ -42,6 +42,7 @@ _LOOK: Final = os.O_PATH | os.O_CLOEXEC
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 _KEEP_S: Final = 86_400.0
+_GONE_AT_ONCE_BYTES: Final = 1 << 24  # a file that is replaced gives its pages back, a gigabyte in 0.1 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +52,6 @@ class _Ways:
     resolution: Resolution
     care: Care
     rounds: Rounds
-
-
-class DiskStored:
-    """A file of a disk, opened for reading. See ``contract.Stored``."""
-
-    __slots__ = ("entry", "file")
-
-    def __init__(self, descriptor: int, entry: Entry) -> None:
-        self.file = cast("BinaryIO", FileIO(descriptor, "r"))
-        self.entry = entry
-
-    def close(self) -> None:
-        self.file.close()
 
 
 class DiskStorage:
@@ -99,6 +87,8 @@ class DiskStorage:
         self._root, self._where = root, where  # the second only tells directories apart: it may have been renamed
         self._ways, self._resolution, self._care = ways, ways.resolution, ways.care
         self._may_be_at_hand = not is_remote(root)
+        self._is_in_memory = is_in_memory(root)
+        self._care_in_memory = replace(ways.care, durable=False, is_at_hand=True)  # there is nothing to flush to
 
     def under(self, path: str) -> Self:
         root = self._open_directory(path, DIRECTORY)
@@ -169,7 +159,7 @@ class DiskStorage:
         relative = _visible(path)
         with Translated(path):
             descriptor = self._resolution.open(self._root, relative, _READ)
-        return DiskStored(descriptor, build_entry(split(path)[1], _regular(path, descriptor)))
+        return DiskStored(descriptor, build_entry(split(path)[1], regular(path, descriptor)))
 
     def open_nowait(self, path: str) -> DiskStored | None:
         relative = _visible(path)
@@ -177,7 +167,7 @@ class DiskStorage:
             descriptor = self._open_nowait(relative, _READ)
         if descriptor is None:
             return None
-        entry = build_entry_nowait(split(path)[1], _regular(path, descriptor))
+        entry = build_entry_nowait(split(path)[1], regular(path, descriptor))
         if entry is None:
             os.close(descriptor)
             return None
@@ -192,12 +182,34 @@ class DiskStorage:
         place = self._target(path)
         try:
             with Translated(path):
-                key = f"{self._where}{split(path)[0]}"
-                self._ways.rounds.sweep(key, place.parent, self._care.now_s(), self._care.oldest_s)
+                self._ways.rounds.sweep(self._key(path), place.parent, self._care.now_s(), self._care.oldest_s)
                 return begin(place, offset, self._care)
         except BaseException:
             os.close(place.parent)
             raise
+
+    def upload_nowait(self, path: str) -> DiskUpload | None:
+        directory, _, name = _nameable(path).rpartition("/")
+        is_long = self._ways.rounds.are_due(self._key(path), self._care.now_s())
+        if is_long or not self._is_in_memory or name == ".":
+            return None
+        with Translated(path):
+            parent = self._open_nowait(directory or ".", DIRECTORY)
+            if parent is None:
+                return None
+            try:
+                facts = _facts_of(parent, name)
+                if facts is None or (stat.S_ISREG(facts.st_mode) and facts.st_size <= _GONE_AT_ONCE_BYTES):
+                    return begin(Place(path, parent, name, facts), 0, self._care_in_memory)
+            except BaseException:
+                os.close(parent)
+                raise
+        os.close(parent)
+        return None
+
+    def _key(self, path: str) -> str:
+        """Return what tells the directory of a name from others."""
+        return f"{self._where}{split(path)[0]}"
 
     def interrupted_bytes(self, path: str) -> int | None:
         place = self._target(path)
@@ -370,12 +382,3 @@ def _facts_of(parent: int, name: str) -> os.stat_result | None:
         return os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
         return None
-
-
-def _regular(path: str, descriptor: int) -> os.stat_result:
-    """Return what is known of a regular file. Raises: IsDirectory, NotRegular, and closes what is none."""
-    facts = os.fstat(descriptor)
-    if stat.S_ISREG(facts.st_mode):
-        return facts
-    os.close(descriptor)
-    raise IsDirectory(path) if stat.S_ISDIR(facts.st_mode) else NotRegular(path)

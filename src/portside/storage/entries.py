@@ -37,4 +37,9 @@ def build_entry(name: str, facts: os.stat_result) -> Entry:
 
 def build_entry_nowait(name: str, facts: os.stat_result) -> Entry | None:
     """The same without waiting; None while nobody has asked for the names of its owners."""
-    return build_entry(name, facts) if facts.st_uid in USERS and facts.st_gid in GROUPS else None
+    return build_entry(name, facts) if knows_owners(facts) else None
+
+
+def knows_owners(facts: os.stat_result) -> bool:
+    """Say whether the names of the file's owners have been asked for: then its entry is at hand."""
+    return facts.st_uid in USERS and facts.st_gid in GROUPS

@@ -185,12 +185,16 @@ class Rounds:
     def __init__(self) -> None:
         self._last_s: dict[str, float] = {}
 
-    def sweep(self, key: str, parent: int, now_s: float, oldest_s: float) -> None:
-        """Remove what is older than ``oldest_s`` from the directory, if nobody has looked for a while.
+    def are_due(self, key: str, now_s: float) -> bool:
+        """Say whether nobody has looked through the directory for a while.
 
         ``key`` tells it from others: a directory that is known by two is looked through for each.
         """
-        if 0 <= now_s - self._last_s.get(key, float("-inf")) < _SWEEP_EVERY_S:
+        return not 0 <= now_s - self._last_s.get(key, float("-inf")) < _SWEEP_EVERY_S
+
+    def sweep(self, key: str, parent: int, now_s: float, oldest_s: float) -> None:
+        """Remove what is older than ``oldest_s`` from the directory, if that is due."""
+        if not self.are_due(key, now_s):
             return
         if len(self._last_s) >= _SWEPT_MAX:
             self._last_s.clear()

@@ -107,6 +107,9 @@ class MemoryStorage:
                 file.mode = replaced.mode
             return MemoryUpload(self._space, directory, path, file, content)
 
+    def upload_nowait(self, path: str) -> MemoryUpload | None:
+        return self.upload(path)
+
     def interrupted_bytes(self, path: str) -> int | None:
         with self._acting(path, naming=True):
             directory, name = self._place(path)

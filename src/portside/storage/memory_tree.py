@@ -129,6 +129,7 @@ class MemoryUpload:
         self._growing = Growing(space, file, content)
         self.file: BinaryIO = self._growing
         self.offset = len(content)
+        self.is_at_hand = True
         directory.going.append(self)
 
     @property

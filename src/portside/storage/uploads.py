@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, NamedTuple, cast
 
 from portside.storage.contract import Entry, IsDirectory, NotRegular, StorageFailed, Withdrawn
 from portside.storage.copying import copy_start, write_whole
-from portside.storage.entries import build_entry
+from portside.storage.entries import build_entry, knows_owners
 from portside.storage.failures import storage_error, too_few
 from portside.storage.interrupted import Taken, take
 
@@ -28,6 +28,7 @@ class Care:
     durable: bool
     keep_s: float
     now_s: Callable[[], float]
+    is_at_hand: bool = False  # there is no disk to wait for
 
     @property
     def oldest_s(self) -> float:
@@ -61,6 +62,11 @@ class DiskUpload:
         self._place, self._taken, self._care = place, taken, care
         self.offset = offset
         self.file = cast("BinaryIO", WholeFile(taken.descriptor, "r+"))
+
+    @property
+    def is_at_hand(self) -> bool:
+        owned = self._place.facts or self._taken.facts
+        return self._care.is_at_hand and knows_owners(owned)
 
     def commit(self, *, is_withdrawn: Callable[[], bool] | None = None) -> Entry:
         place = self._place

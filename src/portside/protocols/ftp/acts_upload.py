@@ -57,7 +57,11 @@ class Reception:
         if not await take_room(self._visit, self._received_bytes, self._replaced_bytes):
             raise QuotaUsedUp(self.path)
         try:
-            await self._visit.run_blocking(partial(self._upload.commit, is_withdrawn=self._client_is_gone))
+            commit = partial(self._upload.commit, is_withdrawn=self._client_is_gone)
+            if self._upload.is_at_hand:
+                commit()
+            else:
+                await self._visit.run_blocking(commit)
         except Withdrawn as error:
             raise Failed(426, LEFT) from error
         self._upload = None
@@ -108,7 +112,9 @@ async def _store(visit: Visit, act: acts.Store) -> Reply | None:
     if room is not None and act.offset == 0:
         replaced_bytes = await visit.run_blocking(_bytes_at, visit.storage, path)
         room += replaced_bytes
-    upload = await visit.run_blocking(partial(visit.storage.upload, path, offset=act.offset))
+    upload = visit.storage.upload_nowait(path) if act.offset == 0 else None
+    if upload is None:
+        upload = await visit.run_blocking(partial(visit.storage.upload, path, offset=act.offset))
     reception = Reception(visit, verb, path, upload, room_bytes=room, replaced_bytes=replaced_bytes)
     name = paths.split(path)[1]
     opening = f"FILE: {name}" if act.unique else f"Ready for {name}."  # STOU's form: RFC 1123 section 4.1.2.9

@@ -37,6 +37,17 @@ class UploadContract(Fixtures):
         assert tree(storage) == {"/f": b"new"}
         assert storage.stat("/f").mode == 0o640
 
+    def test_what_begins_without_waiting_is_an_upload_like_any_other(self, storage: Storage) -> None:
+        put(storage, "/f", b"old")
+        storage.set_mode("/f", 0o640)
+        upload = storage.upload_nowait("/f")
+        if upload is not None:
+            upload.file.write(b"new")
+            assert tree(storage) == {"/f": b"old"}
+            assert upload.commit() == storage.stat("/f")
+            assert tree(storage) == {"/f": b"new"}
+            assert storage.stat("/f").mode == 0o640
+
     def test_a_read_only_file_is_replaced_and_stays_read_only(self, storage: Storage) -> None:
         put(storage, "/f", b"old")
         storage.set_mode("/f", 0o444)
