@@ -21,7 +21,7 @@ REGISTERED = words("""
     MODE NLST NOOP OPTS PASS PASV PBSZ PORT PROT PWD QUIT REIN REST RETR RMD RNFR RNTO SITE SIZE SMNT STAT STOR STOU
     STRU SYST TYPE USER XCUP XCWD XMKD XPWD XRMD
 """)
-BEYOND = ["CLNT", "ESTA", "ESTP", "HASH", "MFCT", "MFMT", "XCRC", "XMD5", "XSHA1", "XSHA256"]
+BEYOND = ["CLNT", "ESTA", "ESTP", "HASH", "MFCT", "MFMT", "XCRC", "XMD5", "XSHA1", "XSHA256", "XSHA512"]
 
 names = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), max_size=60)
 raw_names = st.binary(max_size=60).map(lambda name: re.sub(rb"[\r\n\0]", b"", name).decode("utf-8", "surrogateescape"))

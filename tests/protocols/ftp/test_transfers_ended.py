@@ -1,4 +1,4 @@
-"""Transfers that end otherwise than they should: given up, left, reset, stalled, without room; and talk meanwhile."""
+"""Transfers that end otherwise than they should: given up, left, reset, stalled; and what is said meanwhile."""
 
 from __future__ import annotations
 
@@ -6,47 +6,10 @@ from typing import Literal
 
 import pytest
 
-from portside.errors import ConnectionLost, OutOfDescriptors
+from portside.errors import ConnectionLost
 from portside.events import Event, FileActed
-from portside.storage.contract import StorageFailed
-from portside.storage.memory_tree import MemoryUpload
-from portside.testing.memory import CAPACITY_BYTES, MemoryConnection
-from support.ftp_visits import Client, World
-
-LARGE = bytes(4 * CAPACITY_BYTES)  # a download of it waits until the client reads
-
-
-async def begun_download(world: World, line: str = "RETR large") -> tuple[Client, MemoryConnection]:
-    """Return a client in the middle of a download that it does not read."""
-    world.put("/large", LARGE)
-    client = await world.logged_in()
-    data = await client.passive()
-    await client.send(line)
-    assert (await client.reply()).code == 150
-    await world.until(lambda: (served := client.served_data()) is not None and served.state == "writing")
-    return client, data
-
-
-async def begun_upload(world: World, line: str = "STOR a") -> tuple[Client, MemoryConnection]:
-    """Return a client that has sent five bytes of an upload in place of an older file."""
-    world.put("/a", b"old")
-    client = await world.logged_in()
-    data = await client.passive()
-    await client.send(line)
-    assert (await client.reply()).code == 150
-    await data.write(b"01234")
-    await client.until_served(5)
-    return client, data
-
-
-async def read_all(data: MemoryConnection) -> bytes:
-    return b"".join([piece async for piece in data])
-
-
-def assert_the_old_file_is_there(world: World) -> None:
-    assert world.names() == {"a"}
-    assert world.content("/a") == b"old"
-
+from support.ftp_begun import LARGE, assert_the_old_file_is_there, begun_download, begun_upload, read_all
+from support.ftp_visits import World
 
 # ── ABOR ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -312,90 +275,5 @@ def test_a_drain_ends_both_connections_and_leaves_the_old_file(world: World) -> 
         assert await data.read() == b""
         await client.leave()
         assert_the_old_file_is_there(world)
-
-    world.run(story)
-
-
-# ── room ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_full_disk_is_452_and_loses_nothing() -> None:
-    async def story(world: World) -> None:
-        world.put("/a", b"old")
-        client = await world.logged_in()
-        await client.give("STOR a", bytes(2_000), 452)
-        assert_the_old_file_is_there(world)
-        await client.give("STOR a", b"new")
-        assert world.content("/a") == b"new"
-
-    World(capacity_bytes=1_000).run(story)
-
-
-def test_a_storage_that_fails_at_the_last_is_451(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(upload: MemoryUpload, **_: object) -> None:
-        upload.abandon()
-        raise StorageFailed("/a", "the disk failed")
-
-    async def story(world: World) -> None:
-        client, data = await begun_upload(world)
-        with monkeypatch.context() as patch:
-            patch.setattr(MemoryUpload, "commit", fail)
-            await data.close()
-            assert (await client.reply("STOR")).code == 451
-        assert_the_old_file_is_there(world)
-        await client.give("STOR a", b"new")
-
-    world.run(story)
-
-
-def test_a_bug_in_a_transfer_is_451_and_ends_the_session(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(upload: MemoryUpload, **_: object) -> None:
-        raise ZeroDivisionError
-
-    async def story(world: World) -> None:
-        client, data = await begun_upload(world)
-        monkeypatch.setattr(MemoryUpload, "commit", fail)
-        await data.close()
-        assert (await client.reply("STOR")).code == 451
-        await client.send("NOOP")
-        with pytest.raises(ZeroDivisionError):
-            await client.is_left_alone()
-        client.is_broken = True
-        assert_the_old_file_is_there(world)
-
-    world.run(story)
-
-
-def test_no_descriptor_left_is_451_and_the_session_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(*_: object) -> None:
-        raise OutOfDescriptors("no file descriptor is left")
-
-    async def story(world: World) -> None:
-        world.put("/a", b"old")
-        client = await world.logged_in()
-        with monkeypatch.context() as patch:
-            patch.setattr(MemoryConnection, "receive_file", fail)
-            await client.give("STOR a", b"new", 451)
-        assert_the_old_file_is_there(world)
-        await client.give("STOR a", b"new")
-
-    world.run(story)
-
-
-def test_whoever_commits_is_busy_and_not_idle(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    states = []
-    commit = MemoryUpload.commit
-
-    async def story(world: World) -> None:
-        client, data = await begun_upload(world)
-
-        def slow(upload: MemoryUpload, **how: object) -> object:
-            states.append(client.served.state)
-            return commit(upload, **how)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(MemoryUpload, "commit", slow)
-        await data.close()
-        assert (await client.reply("STOR")).code == 226
-        assert states == ["busy"]
 
     world.run(story)

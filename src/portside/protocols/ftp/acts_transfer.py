@@ -109,8 +109,10 @@ class Directory:
 async def _send_listing(visit: Visit, act: acts.SendListing) -> Reply | None:
     try:
         listing = await _open_listing(visit, act.form, act.argument)
-    except NotDirectory as error:  # what MLSD alone refuses, and with this code: RFC 3659 section 7.2.1
-        raise Refused(501, "It is not a directory.") from error
+    except NotDirectory as error:
+        if act.form != "MLSD":
+            raise
+        raise Refused(501, "It is not a directory.") from error  # RFC 3659 section 7.2.1
     rates = visit.server.rates_out(visit.control, visit.account)
     await begin(visit, Directory(visit, act, listing), "Here comes the listing.", rates)
     return None
