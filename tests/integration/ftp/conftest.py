@@ -79,10 +79,21 @@ def public(shared_without_login: Shared) -> Iterator[Site]:
 @pytest.fixture
 def own_site(serve: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A server of a test's own, for one that spoils the server's patience with this address."""
-    root = tmp_path_factory.mktemp("own")
-    home = root / "home"
+    home = tmp_path_factory.mktemp("own") / "home"
     home.mkdir()
-    return Site(serve("serve", "ftp", str(root), "--listen", PLAIN, *LOGIN), home)
+    return Site(serve("serve", "ftp", str(home.parent), "--listen", PLAIN, *LOGIN), home)
+
+
+@pytest.fixture
+def resuming_site(
+    serve: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory, tls_options: tuple[str, ...]
+) -> Site:
+    """A server whose data connections must resume the TLS session of their control connection."""
+    home = tmp_path_factory.mktemp("resuming") / "home"
+    home.mkdir()
+    listen = [word for url in (PLAIN, IMPLICIT_TLS) for word in ("--listen", url)]
+    must = ("--tls-session-reuse", "required")
+    return Site(serve("serve", "ftp", str(home.parent), *listen, *LOGIN, *tls_options, *must, listening=2), home)
 
 
 @pytest.fixture

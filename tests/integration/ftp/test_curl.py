@@ -195,6 +195,12 @@ def test_a_part_is_fetched_over_tls_and_the_rest_aborted(curl_tls: Curl, site: S
     assert curl_tls("--range", "1000-1009", tls_url("file"), tls_url("file")) == LARGE[1000:1010] * 2
 
 
+def test_its_data_resume_the_session_of_the_control_connection(curl_tls: Curl, resuming_site: Site, desk: Desk) -> None:
+    for url in (resuming_site.url("file", host="localhost"), resuming_site.tls_url("file")):
+        curl_tls("--upload-file", desk.put("up", LARGE), url)
+        assert curl_tls(url, url) == LARGE * 2
+
+
 def test_only_the_login_is_hidden_when_it_wants_no_more(curl: Curl, site: Site, certificates: Certificates) -> None:
     site.put("file", LARGE)
     verified = ("--ftp-ssl-control", "--cacert", str(certificates.ca))

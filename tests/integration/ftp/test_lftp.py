@@ -191,11 +191,11 @@ def test_anybody_may_read_and_nobody_write(lftp: Lftp, public: Site, desk: Desk)
 
 
 @pytest.fixture(params=["explicit", "implicit"])
-def lftp_tls(request: pytest.FixtureRequest, lftp: Lftp, site: Site, certificates: Certificates) -> Lftp:
+def lftp_tls(request: pytest.FixtureRequest, lftp: Lftp, certificates: Certificates) -> Lftp:
     """lftp that hides everything, and speaks only with whom our authority knows."""
-    url = site.tls_url(login="") if request.param == "implicit" else site.url(host="localhost", login="")
 
-    def run(*commands: str, status: int = 0, **changed: str) -> bytes:
+    def run(site: Site, *commands: str, status: int = 0, **changed: str) -> bytes:
+        url = site.tls_url(login="") if request.param == "implicit" else site.url(host="localhost", login="")
         forced = {
             "ftp:ssl-allow": "yes",
             "ftp:ssl-force": "yes",
@@ -212,7 +212,7 @@ def lftp_tls(request: pytest.FixtureRequest, lftp: Lftp, site: Site, certificate
 def test_bytes_survive_over_tls(lftp_tls: Lftp, site: Site, desk: Desk, size: str, passive: str) -> None:
     desk.put("up", CONTENTS[size])
     commands = ("put up -o file", "get file -o down", "cls -1")
-    said = lftp_tls(*commands, **{"ftp:passive-mode": passive, "dns:order": "inet"})
+    said = lftp_tls(site, *commands, **{"ftp:passive-mode": passive, "dns:order": "inet"})
     assert said == b"file\n"
     assert site.contents() == {"file": CONTENTS[size]}
     assert desk.read("down") == CONTENTS[size]
@@ -220,10 +220,16 @@ def test_bytes_survive_over_tls(lftp_tls: Lftp, site: Site, desk: Desk, size: st
 
 def test_a_tree_is_mirrored_over_tls(lftp_tls: Lftp, site: Site, desk: Desk) -> None:
     contents = make_tree(desk.directory / "there")
-    lftp_tls("mirror --reverse --parallel=3 there mirrored", "mirror --parallel=3 mirrored back")
+    lftp_tls(site, "mirror --reverse --parallel=3 there mirrored", "mirror --parallel=3 mirrored back")
     assert files_of(site.home / "mirrored") == files_of(desk.directory / "back") == contents
 
 
-def test_it_trusts_no_certificate_of_strangers(lftp_tls: Lftp, desk: Desk) -> None:
+def test_its_data_resume_the_session_of_the_control_connection(lftp_tls: Lftp, resuming_site: Site, desk: Desk) -> None:
+    contents = make_tree(desk.directory / "there")
+    lftp_tls(resuming_site, "mirror --reverse --parallel=3 there mirrored")
+    assert files_of(resuming_site.home / "mirrored") == contents
+
+
+def test_it_trusts_no_certificate_of_strangers(lftp_tls: Lftp, site: Site, desk: Desk) -> None:
     stranger = Certificates(desk.directory)
-    lftp_tls("cls -1", status=FAILED, **{"ssl:ca-file": str(stranger.ca)})
+    lftp_tls(site, "cls -1", status=FAILED, **{"ssl:ca-file": str(stranger.ca)})

@@ -123,6 +123,15 @@ def test_bytes_come_over_tls(wget: Wget, site: Site, certificates: Certificates,
 
 
 @pytest.mark.parametrize("way", ["explicit", "implicit"])
+def test_its_data_resume_the_session_of_the_control_connection(
+    wget: Wget, resuming_site: Site, certificates: Certificates, way: str
+) -> None:
+    resuming_site.put("file", LARGE)
+    verified = ("--ca-certificate", str(certificates.ca))
+    assert wget(*verified, *to_stdout, *ftps(resuming_site, way, "file")) == LARGE
+
+
+@pytest.mark.parametrize("way", ["explicit", "implicit"])
 def test_it_trusts_no_certificate_of_strangers(wget: Wget, site: Site, way: str) -> None:
     site.put("file")
     assert wget(*to_stdout, *ftps(site, way, "file"), status=TLS_UNVERIFIED) == b""
