@@ -16,7 +16,7 @@ from portside.contracts import LINGER_S, Connection, Network
 from portside.errors import ConnectionClosed, ConnectionLost
 from portside.events import EndReason
 from portside.net import piecewise
-from portside.net.blocking_bytes import Chunk, after, drain, wait_readable
+from portside.net.blocking_bytes import Chunk, WriteTurn, after, drain, gathered, wait_readable
 from portside.net.blocking_files import SLOW_PIECE_BYTES, next_piece_bytes, receive_file, send_file
 from portside.net.deadline import Deadline
 from portside.net.files import CAN_SPLICE, descriptor_of
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
     from portside.net.blocking_tls import Sealed
 
-GATHER_BYTES: Final = 16_384  # up to here joining chunks is cheaper than handing the kernel a list of them
-GATHER_CHUNKS_MAX: Final = 1_024  # IOV_MAX: sendmsg(2) takes no more at once
 TLS_PIECE_BYTES: Final = 262_144  # plain bytes handed to TLS at a time
 
 
@@ -78,7 +76,7 @@ class BlockingConnection(Stream):
         self._send = sock.send
         self._sealed: Sealed | None = None
         self._lifetime = threading.Lock()  # end() must not reach a descriptor that is another connection's by now
-        self._writing = threading.Lock()  # what one call writes stays together, whichever thread calls
+        self._writing = WriteTurn()  # what one call writes stays together, whichever thread calls
         self._direct = True  # plain, unpaced and open both ways: bytes may go straight to the socket
         self._shut = False  # write_eof was called
         self._is_broken = False  # the socket itself failed: there is nobody to close towards
@@ -158,31 +156,46 @@ class BlockingConnection(Stream):
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def write(self, *chunks: Chunk) -> None:
-        with self._writing:
-            if self._direct:
-                self._write(chunks)
-            else:
-                await self._write_slowly(chunks)
-
-    def _write(self, chunks: tuple[Chunk, ...]) -> None:
-        # What the kernel takes at once is done in one call, whatever the peer does.
+        if len(chunks) != 1 or not self._direct:
+            with self._writing:
+                await self._write_some(chunks)
+            return
+        # The hot path of every echo: what the kernel takes at once is done in one call, whatever the peer does.
+        free = self._writing.free
         try:
-            if len(chunks) == 1:
-                data = chunks[0]
-                sent = self._send(data, MSG_DONTWAIT)
-                if sent == len(data):
-                    self.bytes_out += sent
-                    return
-            elif len(chunks) > GATHER_CHUNKS_MAX or sum(map(len, chunks)) <= GATHER_BYTES:
-                chunks = (b"".join(chunks),)
-                sent = self._send(chunks[0], MSG_DONTWAIT)
-            else:
-                sent = self._socket.sendmsg(chunks, (), MSG_DONTWAIT)
+            free.pop()
+        except IndexError:  # another thread is writing
+            self._writing.take()
+        try:
+            data = chunks[0]
+            sent = self._send(data, MSG_DONTWAIT)
+            self.bytes_out += sent
+            if sent != len(data):
+                self._transmit_rest(sent, chunks)
+        except BlockingIOError:
+            self._transmit_rest(0, chunks)
+        except OSError as error:
+            raise self._broken(error) from error
+        finally:
+            free.append(None)
+            if self._writing.waiters:
+                self._writing.wake()
+
+    async def _write_some(self, chunks: tuple[Chunk, ...]) -> None:
+        if not self._direct:
+            await self._write_slowly(chunks)
+            return
+        chunks = gathered(chunks)
+        try:
+            sent = self._socket.sendmsg(chunks, (), MSG_DONTWAIT)
         except BlockingIOError:
             sent = 0
         except OSError as error:
             raise self._broken(error) from error
         self.bytes_out += sent
+        self._transmit_rest(sent, chunks)
+
+    def _transmit_rest(self, sent: int, chunks: tuple[Chunk, ...]) -> None:
         for rest in after(sent, chunks):
             self._transmit(rest, counted=True)
 
@@ -243,8 +256,7 @@ class BlockingConnection(Stream):
             self._check_open()
             if self._shut:
                 return
-            self._shut = True
-            self._direct = False
+            self._shut, self._direct = True, False
             if self._sealed is not None:
                 self._sealed.send_end()
             try:
@@ -339,19 +351,14 @@ class BlockingConnection(Stream):
             if self._is_closed:
                 return
             # In the middle of a write it would be nonsense.
-            if farewell and not self._shut and self._writing.acquire(blocking=False):
+            if farewell and not self._shut and self._writing.try_take():
                 try:
-                    self._say_farewell(farewell)
+                    say = self._send_nowait if self._sealed is None else self._sealed.say_farewell
+                    say(farewell)
                 finally:
-                    self._writing.release()
+                    self._writing.give_back()
             with contextlib.suppress(OSError):
                 self._socket.shutdown(SHUT_RDWR)
-
-    def _say_farewell(self, words: bytes) -> None:
-        if self._sealed is None:
-            self._send_nowait(words)
-        else:
-            self._sealed.say_farewell(words)
 
     async def close(self) -> None:
         if self._is_closed:

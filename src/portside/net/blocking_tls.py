@@ -91,13 +91,13 @@ class Sealed:
     def _answer(self, waiting_bytes: int) -> None:
         """Send what TLS has to say by itself, a key update. A thread that is writing takes it along the next time."""
         writing = self._connection._writing
-        if writing.acquire(blocking=waiting_bytes > ANSWERS_BYTES_MAX):
+        if writing.try_take() or (waiting_bytes > ANSWERS_BYTES_MAX and writing.take()):
             try:
                 with self._lock:
                     answer = self._engine.pending_output()
                 self._connection._transmit(answer)
             finally:
-                writing.release()
+                writing.give_back()
 
     def send(self, data: memoryview) -> None:
         """Seal and send at most ``PIECE_BYTES`` bytes, waiting for room as long as it takes."""
