@@ -1,4 +1,4 @@
-"""One file, whole or not at all, whatever the server does; in memory."""
+"""One file, whole or not at all, whatever the server does: downloads and checksums, in memory."""
 
 from __future__ import annotations
 
@@ -11,77 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from portside.cli.progress import Bar, Progress, Silent
-from portside.cli.transfer_files import Done, Known, Manner, Mismatch, fetch, send
+from portside.cli.progress import Bar, Silent
+from portside.cli.transfer_files import Known, Mismatch
 from portside.errors import ConnectionLost, LocalError
-from portside.protocols.ftp.client import FtpClient, Incomplete, Refused, Unavailable
-from portside.testing.memory import MemoryNetwork
-from support.scripted_ftp import URL, Answer, Data, ScriptedServer, Visit, meet
-
-CONTENT = b"0123456789"
-MODIFIED_NS = 1_700_000_000_000_000_000
-FEAT = "211-\r\n SIZE\r\n MDTM\r\n MFMT\r\n REST STREAM\r\n211 ."
-WHOLE: dict[str, Answer] = {
-    "FEAT": FEAT,
-    "SIZE": f"213 {len(CONTENT)}",
-    "MDTM": "213 20231114221320",
-    "MFMT": "213 Modify=20231114221320; x",
-    "RETR": Data(CONTENT),
-    "STOR": Data(),
-    "APPE": Data(),
-}
-TYPE, LOOK_UP = "TYPE I", ["TYPE I", "SIZE x", "MDTM x"]
-
-
-class Desk:
-    """A directory for files, and the acts that a test wants to see. ``said`` and ``told``: to the server, to us."""
-
-    def __init__(self, directory: Path) -> None:
-        self.local = directory / "x"
-        self.part = directory / "x.part"
-        self.said: list[str] = []
-        self.received = b""
-        self._told = io.StringIO()
-
-    @property
-    def told(self) -> str:
-        return self._told.getvalue()
-
-    def fetch(
-        self,
-        answers: dict[str, Answer] | None = None,
-        *,
-        known: Known | None = None,
-        progress: Progress | None = None,
-        **manner: bool,
-    ) -> Done:
-        async def act(client: FtpClient, network: MemoryNetwork) -> Done:
-            how = Manner(network, progress or Silent(self._told), **manner)
-            return await fetch(client, "x", self.local, how, known)
-
-        return self._visit(act, answers)
-
-    def send(self, answers: dict[str, Answer] | None = None, **manner: bool) -> Done:
-        async def act(client: FtpClient, network: MemoryNetwork) -> Done:
-            return await send(client, self.local, "x", Manner(network, Silent(self._told), **manner))
-
-        return self._visit(act, answers)
-
-    def _visit(self, act: object, answers: dict[str, Answer] | None) -> Done:
-        async def whole(network: MemoryNetwork, server: ScriptedServer) -> Done:
-            async with await FtpClient.connect(network, URL) as ftp:
-                server.said.clear()
-                try:
-                    done: Done = await act(ftp, network)  # type: ignore[operator]
-                finally:
-                    self.said = list(server.said)
-                    self.received = server.received
-            return done
-
-        return meet(whole, {**WHOLE, **(answers or {})})[0]
-
-    def names(self) -> list[str]:
-        return sorted(path.name for path in self.local.parent.iterdir())
+from portside.protocols.ftp.client import Incomplete, Refused, Unavailable
+from support.scripted_ftp import Answer, Data, Visit
+from support.transfer_desk import CONTENT, FEAT, LOOK_UP, MODIFIED_NS, TYPE, Desk
 
 
 @pytest.fixture
@@ -238,77 +173,6 @@ def test_an_interrupted_download_says_what_it_keeps(desk: Desk) -> None:
         desk.fetch({"RETR": Data(CONTENT[:4], end="hang")}, progress=Impatient(told))
     assert desk.part.read_bytes() == CONTENT[:4]
     assert told.getvalue() == f"{desk.part} keeps what came, 4 bytes: --resume goes on behind them\n"
-
-
-# ── uploads ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_an_upload_is_counted_and_keeps_its_time(desk: Desk) -> None:
-    desk.local.write_bytes(CONTENT)
-    os.utime(desk.local, ns=(MODIFIED_NS, MODIFIED_NS))
-    done = desk.send()
-    assert (done.size_bytes, done.moved_bytes, done.offset) == (10, 10, 0)
-    assert desk.received == CONTENT
-    assert desk.said == [TYPE, "EPSV", "STOR x", "SIZE x", "MFMT 20231114221320 x"]
-    assert desk.told == ""
-
-
-def test_an_upload_of_which_the_server_has_less_is_not_complete(desk: Desk) -> None:
-    desk.local.write_bytes(CONTENT)
-    with pytest.raises(Incomplete, match="the server has 9 bytes of 10"):
-        desk.send({"SIZE": "213 9"})
-
-
-def test_a_time_that_cannot_be_kept_is_no_failure(desk: Desk) -> None:
-    desk.local.write_bytes(CONTENT)
-    desk.send({"MFMT": "550 Not yours."})
-    assert desk.received == CONTENT
-
-
-@pytest.mark.parametrize(("there", "offset"), [("213 4", 4), ("213 11", 0), ("550 No.", 0)])
-def test_an_upload_is_gone_on_with_where_the_server_has_a_beginning(desk: Desk, there: str, offset: int) -> None:
-    desk.local.write_bytes(CONTENT)
-    answered: list[str] = []
-
-    async def size(visit: Visit, argument: str) -> None:
-        await visit.say("213 10" if answered else there)
-        answered.append(argument)
-
-    done = desk.send({"SIZE": size}, resume=True)
-    assert (done.offset, done.moved_bytes) == (offset, 10 - offset)
-    assert desk.received == CONTENT[offset:]
-
-
-def test_an_upload_that_is_there_is_not_sent(desk: Desk) -> None:
-    desk.local.write_bytes(CONTENT)
-    assert desk.send(resume=True).moved_bytes == 0
-    assert "STOR x" not in desk.said
-
-
-def test_a_server_that_cannot_begin_in_the_middle_appends(desk: Desk) -> None:
-    desk.local.write_bytes(CONTENT)
-    os.utime(desk.local, ns=(MODIFIED_NS, MODIFIED_NS))
-    answered: list[str] = []
-
-    async def size(visit: Visit, argument: str) -> None:
-        await visit.say("213 10" if answered else "213 4")
-        answered.append(argument)
-
-    desk.send({"SIZE": size, "REST": "502 No."}, resume=True)
-    assert desk.said == [TYPE, "SIZE x", "EPSV", "REST 4", "EPSV", "APPE x", "SIZE x", "MFMT 20231114221320 x"]
-    assert desk.received == CONTENT[4:]
-
-
-def test_only_regular_files_are_sent(desk: Desk, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        desk.send()
-    os.mkfifo(desk.local)
-    with pytest.raises(LocalError, match="no regular file"):
-        desk.send()
-    desk.local.unlink()
-    desk.local.mkdir()
-    with pytest.raises(IsADirectoryError, match="portside mirror"):
-        desk.send()
 
 
 # ── checksums ────────────────────────────────────────────────────────────────────────────────────────────────────────

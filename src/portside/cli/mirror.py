@@ -14,7 +14,7 @@ from portside.cli.client import run_client
 from portside.cli.output import harmless, print_object, write_out
 from portside.cli.progress import Progress, open_progress, size_text
 from portside.cli.transfer import Wishes, file_options, parse_remote, resume_option, server_options, wishes_of
-from portside.cli.transfer_files import PART, Done, Known, Manner, fetch, send
+from portside.cli.transfer_files import PART, Done, Known, Manner, Sent, fetch, send
 from portside.cli.transfer_jobs import Job, Outcome, Plan, Runner
 from portside.cli.transfer_plan import Step, Tree, plan
 from portside.cli.transfer_report import row_of, sentence_of
@@ -172,9 +172,10 @@ class Mirroring:
                 modified_ns = node.modified_ns if node.is_exact else await client.modified(remote)
                 return await fetch(client, remote, local, manner, Known(node.size_bytes, modified_ns))
         else:
+            sent = Sent()
 
             async def bring(client: FtpClient, manner: Manner) -> Done:
-                return await send(client, local, remote, manner)
+                return await send(client, local, remote, manner, sent)
 
         return Job(sides.server, *sides.names_of(step.path), bring, resumes_itself=sides.is_download)
 

@@ -9,7 +9,7 @@ import click
 
 from portside.cli.duplex import standard_input
 from portside.cli.transfer import file_options, parse_remote, resume_option, server_options, wishes_of
-from portside.cli.transfer_files import Done, Manner, send, send_pieces
+from portside.cli.transfer_files import Done, Manner, Sent, send, send_pieces
 from portside.cli.transfer_jobs import Job, Plan, unique_targets
 from portside.cli.transfer_report import carry_out
 from portside.errors import UsageError
@@ -85,10 +85,11 @@ def targets_of(files: tuple[str, ...], place: FtpUrl) -> list[FtpUrl]:
 
 
 def _from_file(file: Path, target: FtpUrl) -> Job:
-    async def act(client: FtpClient, manner: Manner) -> Done:
-        return await send(client, file, target.path, manner)
+    sent = Sent()
 
-    # A server that keeps the old file until the new one is whole would take our half for the continuation of its own.
+    async def act(client: FtpClient, manner: Manner) -> Done:
+        return await send(client, file, target.path, manner, sent)
+
     return Job(target.server, str(file), str(target), act)
 
 

@@ -24,6 +24,7 @@ from portside.protocols.ftp.client import FtpClient, Incomplete, NotSupported, R
 from portside.protocols.ftp.digests import ALGORITHMS, HashReply, open_digest
 
 PART: Final = ".part"
+WORTH_RESUMING_BYTES: Final = 1_000_000  # less is sent anew as quickly as the server is asked what it has
 DIRECTORY: Final = "is a directory: portside mirror brings directories"
 DIGEST_PIECE_BYTES: Final = 1 << 20
 
@@ -161,16 +162,49 @@ async def fetch_pieces(client: FtpClient, path: str, write: Callable[[bytes], Aw
 # ── uploads ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def send(client: FtpClient, local: Path, path: str, manner: Manner) -> Done:
+class Sent:
+    """What earlier attempts of the same call have left on the server, to be gone on with.
+
+    Only where nothing was before them, only once they have sent something, and only of the file as it still is: a
+    server that keeps an old file until the new one is whole would take the rest of ours for the rest of its own.
+    """
+
+    def __init__(self) -> None:
+        self._stamp: tuple[int, int] | None = None
+        self._nothing_was_there = False
+        self.has_begun = False
+
+    async def can_be_gone_on_with(self, client: FtpClient, path: str, facts: os.stat_result) -> bool:
+        """Tell whether what is there is ours; the first time, look what is there before us."""
+        if self._stamp is None and facts.st_size >= WORTH_RESUMING_BYTES:
+            self._stamp = facts.st_size, facts.st_mtime_ns
+            self._nothing_was_there = await client.size(path) is None
+        return self.has_begun and self._nothing_was_there and self._stamp == (facts.st_size, facts.st_mtime_ns)
+
+    def forget(self) -> None:
+        """What is there has turned out to be other bytes."""
+        self.has_begun = False
+
+
+async def send(client: FtpClient, local: Path, path: str, manner: Manner, sent: Sent | None = None) -> Done:
     """Bring the file to the server, with its time where the server can keep that.
 
+    ``sent`` is what the attempts of one call have in common.
     Raises: what ``FtpClient.upload`` does; OSError, LocalError; Incomplete, Mismatch.
     """
+    sent = Sent() if sent is None else sent
     with _opened_source(local) as file:
         facts = os.fstat(file.fileno())
-        done = await _send_from(client, file, facts.st_size, path, manner)
+        resume = manner.resume or await sent.can_be_gone_on_with(client, path, facts)
+        there = await client.size(path) if resume else None
+        offset = there if there is not None and there <= facts.st_size else 0
+        done = await _send_from(client, file, path, manner, sent, offset=offset)
         if manner.verify:
-            done = await _verified(client, path, file, done, manner)
+            try:
+                done = await _verified(client, path, file, done, manner)
+            except Mismatch:
+                sent.forget()
+                raise
     with contextlib.suppress(Refused):  # the bytes are what counts
         await client.set_modified(path, facts.st_mtime_ns)
     return done
@@ -187,19 +221,23 @@ def _opened_source(local: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-async def _send_from(client: FtpClient, file: BinaryIO, size_bytes: int, path: str, manner: Manner) -> Done:
-    there = await client.size(path) if manner.resume else None
-    offset = there if there is not None and there <= size_bytes else 0
+async def _send_from(client: FtpClient, file: BinaryIO, path: str, manner: Manner, sent: Sent, *, offset: int) -> Done:
+    size_bytes = os.fstat(file.fileno()).st_size
     if offset and offset == size_bytes:
         return Done(offset, 0, offset, 0.0)
     bar = manner.progress.begin(path, size_bytes, offset)
+
+    def progress(moved_bytes: int) -> None:
+        sent.has_begun = sent.has_begun or moved_bytes > 0
+        bar.move(moved_bytes)
+
     try:
         try:
-            transfer = await client.upload(path, file, offset=offset, progress=bar.move)
+            transfer = await client.upload(path, file, offset=offset, progress=progress)
         except NotSupported as refused:
             if not refused.command.startswith("REST"):
                 raise
-            transfer = await client.upload(path, file, offset=offset, append=True, progress=bar.move)
+            transfer = await client.upload(path, file, offset=offset, append=True, progress=progress)
     finally:
         bar.end()
     await _check_size(client, path, transfer.size_bytes)
