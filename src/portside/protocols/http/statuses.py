@@ -1,0 +1,26 @@
+"""Status codes and their phrases. Source: RFC 9110 section 15, and the registry of IANA as Python has it."""
+
+from __future__ import annotations
+
+import http
+from typing import Final
+
+_LINES: Final[dict[int, bytes]] = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in http.HTTPStatus
+}
+
+
+def status_line(status: int) -> bytes:
+    """Return the first line of a response. A status without a phrase has an empty one, RFC 9112 section 4."""
+    line = _LINES.get(status)
+    return b"HTTP/1.1 %d \r\n" % status if line is None else line
+
+
+def phrase_of(status: int) -> str:
+    """Return what the status means in words: ``Not Found``, or nothing for one that nobody has registered."""
+    return status_line(status)[13:-2].decode("ascii")
+
+
+def has_no_body(status: int) -> bool:
+    """Whether a response of that status never has a body. Source: RFC 9112 section 6.3."""
+    return status < 200 or status in (204, 304)
