@@ -10,6 +10,7 @@ import pytest
 from portside.errors import ConnectFailed
 from portside.events import Event, FileActed
 from portside.protocols.ftp.transfers import PIECE_BYTES
+from portside.storage.memory import MemoryStorage
 from support.ftp_visits import World, port_in
 
 TEXT, ON_THE_WIRE = b"one\ntwo\n\nlast", b"one\r\ntwo\r\n\r\nlast"
@@ -203,6 +204,7 @@ def test_an_interrupted_upload_is_gone_on_with(world: World) -> None:
         data.abort()
         assert (await client.reply("STOR")).code == 426
         assert world.names() == set()
+        await client.passive()
         assert await client.asks("RETR a", "MLST a", "MDTM a") == [550, 550, 550]
         assert (await client.say("SIZE a", 213)).text == "5"
         await client.say("REST 5", 350)
@@ -298,6 +300,18 @@ def test_without_a_word_about_the_data_connection_it_is_425(cut_world: World, li
         assert await client.asks("NOOP") == [200]
 
     cut_world.run(story)
+
+
+def test_nothing_is_done_for_a_transfer_that_cannot_come_about(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(world: World) -> None:
+        world.put("/a")
+        client = await world.logged_in()
+        for act in ("upload", "open", "open_nowait", "list", "stat"):
+            monkeypatch.setattr(MemoryStorage, act, None)
+        assert await client.asks(*NEED_DATA) == [425] * len(NEED_DATA)
+        monkeypatch.undo()
+
+    world.run(story)
 
 
 @pytest.mark.parametrize("line", NEED_DATA)

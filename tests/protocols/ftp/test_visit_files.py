@@ -130,6 +130,19 @@ def test_what_a_file_may_be_renamed_to(world: World, target: str, code: int) -> 
     world.run(story)
 
 
+def test_to_rename_is_no_way_to_replace_what_one_may_not_write() -> None:
+    async def story(world: World) -> None:
+        world.put("/a")
+        world.put("/b", b"another's")
+        client = await world.logged_in()
+        assert await client.asks("RNFR a", "RNTO b", "RNFR a", "RNTO c", "RNFR c", "RNTO c/d") == [
+            *(350, 553, 350, 250, 350, 553),
+        ]
+        assert world.content("/b") == b"another's"
+
+    World(Account("anna", permissions=PERMISSIONS - {"write"})).run(story)
+
+
 def test_a_source_that_vanishes_between_the_two(world: World) -> None:
     async def story(world: World) -> None:
         world.put("/a")

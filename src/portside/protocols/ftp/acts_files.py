@@ -9,11 +9,11 @@ from portside.protocols.ftp.digests import HashReply, build_hash_reply, open_dig
 from portside.protocols.ftp.facts import build_facts
 from portside.protocols.ftp.quota import forget_usage, room_bytes
 from portside.protocols.ftp.replies import Reply
-from portside.protocols.ftp.session import Refused
+from portside.protocols.ftp.session import NOT_TAKEN, Refused
 from portside.protocols.ftp.times import build_time
 from portside.protocols.ftp.verbs_files import quoted
 from portside.protocols.ftp.visit import Visit, carries_out
-from portside.storage.contract import Entry, Storage, StorageError
+from portside.storage.contract import Entry, NoSuchFile, Storage, StorageError
 
 DIGEST_PIECE_BYTES: Final = 1 << 20
 RECORDED_DIGEST: Final = "SHA-256"
@@ -62,8 +62,18 @@ async def _rename_from(visit: Visit, act: acts.RenameFrom) -> Reply | None:
     return Reply(350, ("What shall be its new name?",))
 
 
+async def _is_there(visit: Visit, path: str) -> bool:
+    try:
+        await entry_at(visit, path)
+    except NoSuchFile:
+        return False
+    return True
+
+
 @carries_out(acts.Rename)
 async def _rename(visit: Visit, act: acts.Rename) -> Reply | None:
+    if not visit.account.may("write") and await _is_there(visit, act.target):
+        raise Refused(NOT_TAKEN, "You have no permission to replace files here.")
     await visit.run_blocking(visit.storage.rename, act.source, act.target)
     forget_usage(visit)
     visit.tell_act("rename", act.source, target=visit.from_service_root(act.target))

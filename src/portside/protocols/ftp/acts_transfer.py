@@ -60,6 +60,7 @@ class Download:
 
 @carries_out(acts.Retrieve)
 async def _retrieve(visit: Visit, act: acts.Retrieve) -> Reply | None:
+    visit.need_way()
     stored = visit.storage.open_nowait(act.path)
     if stored is None:
         stored = await visit.run_blocking(visit.storage.open, act.path)
@@ -107,6 +108,7 @@ class Directory:
 
 @carries_out(acts.SendListing)
 async def _send_listing(visit: Visit, act: acts.SendListing) -> Reply | None:
+    visit.need_way()
     try:
         listing = await _open_listing(visit, act.form, act.argument)
     except NotDirectory as error:

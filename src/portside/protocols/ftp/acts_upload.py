@@ -104,6 +104,7 @@ class Reception:
 
 @carries_out(acts.Store)
 async def _store(visit: Visit, act: acts.Store) -> Reply | None:
+    visit.need_way()  # to append may take a copy of the whole file
     verb = "STOU" if act.unique else "APPE" if act.offset is None else "STOR"
     # With chance in it always: of two who ask for the same name at once, both would find it free.
     path = f"{act.path}.{secrets.token_hex(UNIQUE_NAME_BYTES)}" if act.unique else act.path

@@ -164,11 +164,15 @@ class Visit:
         if before is not None:
             await before.close()
 
-    def take_way(self) -> Way:
-        """Return how this transfer's data connection comes about; it holds for one only. Raises: Refused."""
-        way, self.way = self.way, None
-        if way is None:
+    def need_way(self) -> None:
+        """Check that a data connection can come about, before any work for it is done. Raises: Refused."""
+        if self.way is None:
             raise Refused(425, "Say EPSV, PASV, EPRT or PORT first.")
+
+    def take_way(self) -> Way:
+        """Return how this transfer's data connection comes about; it holds for one only. ``need_way`` goes before."""
+        way, self.way = self.way, None
+        assert way is not None
         return way
 
     @property
