@@ -140,15 +140,15 @@ class EventConnection(LoopStream):
 
     async def _receive_some(self, limit: int, timeout_s: float | None) -> bytes:
         """Return the next bytes of the socket, as soon as there are any."""
+        if self._readable and (data := self._receive_now(limit)) is not None:
+            return data
+        if timeout_s is None and self._is_owner():
+            return await self._park_reading(limit)
         deadline = Deadline(self.network, timeout_s)
         while True:
-            if self._readable:
-                data = self._receive_now(limit)
-                if data is not None:
-                    return data
-            if timeout_s is None and self._is_owner():
-                return await self._park_reading(limit)
             await self._wait_readable(deadline.left_s())
+            if self._readable and (data := self._receive_now(limit)) is not None:
+                return data
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -11,19 +11,19 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from abc import abstractmethod
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from time import monotonic, time
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, Self, TypeAlias
 
 from portside.address import Address
-from portside.contracts import LINE_BYTES_MAX, READ_BYTES, Connection, Network, TlsState
-from portside.errors import ConnectionClosed, ConnectionEnded, ConnectionLost, EndOfStream, LineTooLong
+from portside.contracts import LINE_BYTES_MAX, Connection, Network, TlsState
+from portside.errors import ConnectionClosed, ConnectionEnded, ConnectionLost
 from portside.events import EndReason
 from portside.net.company import Company
-from portside.net.deadline import Deadline
+from portside.net.framing import Framing
 from portside.net.pace import TokenBucket
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ PAUSE_S_MAX: Final = 1.0  # a paced connection looks this often whether it was e
 _serials = itertools.count(1)
 
 
-class Stream(ABC):
+class Stream(Framing):
     """A connection's common half. See ``contracts.Connection`` for what each member promises.
 
     The conductor's side of it: ``state`` and the counters are read by the sweeper, which calls ``end``; ``pace`` and
@@ -49,7 +49,6 @@ class Stream(ABC):
     """
 
     __slots__ = (
-        "_buffer",
         "_company",
         "_engine",
         "_failure",
@@ -66,8 +65,6 @@ class Stream(ABC):
         "bytes_out",
         "ended_because",
         "keeps_time",
-        "line_limit",
-        "network",
         "swept_bytes",
         "swept_s",
         "tls",
@@ -81,7 +78,7 @@ class Stream(ABC):
         self._serial = next(_serials)
         self._started_s = time()
         self._since_s = monotonic()  # its age must not jump with the clock on the wall
-        self._buffer: bytearray | None = None  # bytes read from the source and not yet asked for; made when needed
+        self._buffer = None
         self._failure: ConnectionLost | ConnectionClosed | None = None  # raised by every further call
         self._engine: TlsEngine | None = None
         self._company: Company | None = None  # made for the first companion
@@ -174,74 +171,11 @@ class Stream(ABC):
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @abstractmethod
-    async def _pull(self, limit: int, timeout_s: float | None) -> bytes:
-        """Return the next 1 to ``limit`` bytes of the source, ``b""`` at its end and ever after.
-
-        Counts ``bytes_in``, sets ``at_end``, keeps the pace. Raises: the failure, if there is one; TimeoutError.
-        """
-
     async def _pull_into(self, view: memoryview) -> int:
         """Read what comes next into the view, what is buffered first. Returns how many bytes, 0 at the end."""
         data = await self.read(len(view))
         view[: len(data)] = data
         return len(data)
-
-    async def read(self, limit: int = READ_BYTES, timeout_s: float | None = None) -> bytes:
-        if limit < 1:
-            raise ValueError(f"limit must be at least 1, not {limit}")
-        if self._buffer:
-            return self._take(limit)
-        return await self._pull(limit, timeout_s)
-
-    async def read_exactly(self, count: int, timeout_s: float | None = None) -> bytes:
-        if count < 0:
-            raise ValueError(f"count must not be negative, is {count}")
-        deadline = Deadline(self.network, timeout_s)
-        while self._buffered < count:
-            if not await self._fill(deadline):
-                raise EndOfStream(self._take(count), f"{count} bytes")
-        return self._take(count)
-
-    async def read_until(self, delimiter: bytes, limit: int | None = None, timeout_s: float | None = None) -> bytes:
-        if not delimiter:
-            raise ValueError("the delimiter is empty")
-        limit = self.line_limit if limit is None else limit
-        deadline = Deadline(self.network, timeout_s)
-        searched = 0
-        while True:
-            found = -1 if self._buffer is None else self._buffer.find(delimiter, searched)
-            # Before the delimiter at most `limit` bytes may stand; the delimiter's own start may be among the last.
-            before = self._buffered - len(delimiter) + 1 if found < 0 else found
-            if before > limit:
-                raise LineTooLong(before, limit)
-            if found >= 0:
-                return self._take(found + len(delimiter))
-            searched = max(0, before)
-            if not await self._fill(deadline):
-                raise EndOfStream(self._take(self._buffered), f"the delimiter {delimiter!r}")
-
-    async def read_line(self, limit: int | None = None, timeout_s: float | None = None) -> bytes | None:
-        limit = self.line_limit if limit is None else limit
-        deadline = Deadline(self.network, timeout_s)
-        searched = 0
-        while True:
-            buffer = self._buffer
-            found = -1 if buffer is None else buffer.find(b"\n", searched)
-            length = self._buffered if found < 0 else found
-            if buffer is not None and length and buffer[length - 1] == 0x0D:
-                length -= 1  # CR of CR LF, or perhaps of one whose LF is still on its way
-            if length > limit:
-                raise LineTooLong(length, limit)
-            if found >= 0:
-                return self._take(found + 1)[:length]
-            searched = self._buffered
-            if not await self._fill(deadline):
-                return self._take(searched) if searched else None
-
-    async def lines(self, limit: int | None = None) -> AsyncIterator[bytes]:
-        while (line := await self.read_line(limit)) is not None:
-            yield line
 
     def __aiter__(self) -> Self:
         return self
@@ -251,33 +185,6 @@ class Stream(ABC):
         if not data:
             raise StopAsyncIteration
         return data
-
-    @property
-    def _buffered(self) -> int:
-        return 0 if self._buffer is None else len(self._buffer)
-
-    def _take(self, count: int) -> bytes:
-        buffer = self._buffer
-        if buffer is None:
-            return b""
-        if count >= len(buffer):
-            self._buffer = None  # an idle connection keeps no buffer
-            return bytes(buffer)
-        with memoryview(buffer) as view:
-            data = bytes(view[:count])
-        del buffer[:count]  # a bytearray moves its start, not its bytes
-        return data
-
-    async def _fill(self, deadline: Deadline) -> bool:
-        """Append what comes next to the buffer; False at the end of the stream."""
-        data = await self._pull(READ_BYTES, deadline.left_s())
-        if not data:
-            return False
-        if self._buffer is None:
-            self._buffer = bytearray(data)
-        else:
-            self._buffer += data
-        return True
 
     # ── companions ───────────────────────────────────────────────────────────────────────────────────────────────────
 
