@@ -226,6 +226,22 @@ def test_a_client_that_has_said_its_last_still_gets_its_download(world: World) -
     world.run(story)
 
 
+@pytest.mark.parametrize("line", ["STOR a", "RETR a", "NLST"])
+def test_a_client_that_goes_before_the_150_leaves_nothing_behind(world: World, line: str) -> None:
+    async def story(world: World) -> None:
+        world.put("/a", b"old")
+        client = await world.logged_in()
+        await client.say("EPSV", 229)
+        client.served._outgoing.capacity_bytes = 1  # the 150 does not fit: it waits for the client to read
+        await client.send(line)
+        await world.until(lambda: client.served.state == "writing")
+        client.control.abort()
+        await client.leave()
+        assert_the_old_file_is_there(world)
+
+    world.run(story)
+
+
 @pytest.mark.parametrize("line", ["STOR a", "APPE a", "STOU"])
 def test_an_upload_whose_data_connection_is_reset_is_426(world: World, line: str) -> None:
     async def story(world: World) -> None:
