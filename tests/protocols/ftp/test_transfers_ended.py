@@ -205,6 +205,35 @@ def test_a_client_that_vanishes_in_mid_upload_leaves_the_old_file(
     world.run(story)
 
 
+def test_a_client_killed_slowly_leaves_the_old_file(world: World) -> None:
+    """Its data connection ends first, and its control connection when the dying process gets to it."""
+
+    async def story(world: World) -> None:
+        client, data = await begun_upload(world)
+        await world.network.sleep(1.0)
+        await data.close()
+        await world.network.sleep(0.009)
+        await client.control.close()
+        await client.leave()
+        assert_the_old_file_is_there(world)
+
+    world.run(story)
+
+
+@pytest.mark.parametrize(("took_s", "waits_s"), [(0.0, 0.0), (0.004, 0.0), (0.05, 0.005), (1.0, 0.01), (60.0, 0.01)])
+def test_what_came_whole_waits_in_proportion(world: World, took_s: float, waits_s: float) -> None:
+    async def story(world: World) -> None:
+        client, data = await begun_upload(world)
+        await world.network.sleep(took_s)
+        ended_s = world.network.now_s()
+        await data.close()
+        assert (await client.reply()).code == 226
+        assert world.network.now_s() - ended_s == pytest.approx(waits_s, abs=1e-4)
+        assert world.content("/a") == b"01234"
+
+    world.run(story)
+
+
 def test_a_control_connection_that_is_lost_takes_a_download_with_it(world: World) -> None:
     async def story(world: World) -> None:
         client, data = await begun_download(world)
