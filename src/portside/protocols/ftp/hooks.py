@@ -1,7 +1,7 @@
 """What runs when a file has come: a function of the operator's, or a command.
 
-A hook runs when the file is in place, in threads of its own, beside the session; its client may leave meanwhile. One that
-fails is a record in the log, and nothing else.
+A hook runs when the file is in place, in threads of its own, beside the session; its client may leave meanwhile. One
+that fails is a record in the log, and nothing else.
 """
 
 from __future__ import annotations
