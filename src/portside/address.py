@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, quote_from_bytes, unquote
@@ -196,7 +196,7 @@ class Endpoint:
     mode: int | None = None
     fd: int = -1
     name: str = ""
-    options: SocketOptions = field(default_factory=SocketOptions)
+    options: SocketOptions = SocketOptions()
 
     @property
     def is_datagram(self) -> bool:
@@ -212,9 +212,8 @@ class Endpoint:
     def at(self, address: Address) -> Endpoint:
         """Return the endpoint as it came to be: the host asked for, and the port or path the socket really has."""
         if isinstance(address, InternetAddress):
-            return replace(
-                self, scheme=self.scheme if self.is_internet else "tcp", host=address.host, port=address.port
-            )
+            scheme = self.scheme if self.is_internet else "tcp"
+            return Endpoint(scheme, address.host, address.port, options=self.options)
         return replace(self, scheme="unix", path=address.path)
 
     def __str__(self) -> str:

@@ -15,6 +15,8 @@ A timeout that a caller asked for is the built-in ``TimeoutError``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class PortsideError(Exception):
     """The root: whatever Portside raises on purpose, except the built-in ``TimeoutError``."""
@@ -93,12 +95,24 @@ class LocalError(PortsideError):
 
 
 class AddressInUse(LocalError):
-    """Another socket holds the address. ``owner`` names its process where the kernel lets us see it."""
+    """Another socket holds the address. ``owner`` names its process where the kernel lets us see it.
 
-    def __init__(self, endpoint: str, owner: str | None = None) -> None:
-        super().__init__(f"{endpoint} is in use" + (f" by {owner}" if owner else ""))
+    It is looked for when somebody asks: that takes milliseconds, and who only tries the next port never does.
+    """
+
+    def __init__(self, endpoint: str, owner: str | Callable[[], str | None] | None = None) -> None:
+        super().__init__(endpoint)
         self.endpoint = endpoint
-        self.owner = owner
+        self._owner = owner
+
+    @property
+    def owner(self) -> str | None:
+        if callable(self._owner):
+            self._owner = self._owner()
+        return self._owner
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} is in use" + (f" by {self.owner}" if self.owner else "")
 
 
 class NotPermitted(LocalError):

@@ -18,6 +18,7 @@ import sys
 import termios
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from socket import (
     AF_INET,
     AF_INET6,
@@ -83,6 +84,7 @@ from portside.errors import (
     NotPermitted,
     PortsideError,
 )
+from portside.net.any_port import any_port
 from portside.net.failures import DENIED, NO_SUCH_ADDRESS, translate
 
 __all__ = [
@@ -160,6 +162,10 @@ Socket: TypeAlias = socket.socket
 
 PORT_TRIES: Final = 16  # of finding one free port for all addresses of a name, or past a listen() that lost a race
 
+# socket.family without its enum member, which costs as much as a system call.
+_family_number: Final[Callable[[Socket], int]] = vars(socket.socket.__mro__[1])["family"].__get__
+_INTERNET_FAMILIES: Final = (int(AF_INET), int(AF_INET6))
+
 # Not in the socket module of Python 3.11; from linux/in.h. With it set, recvmsg tells which address was asked.
 IP_PKTINFO: Final = 8
 
@@ -178,7 +184,8 @@ class Bound:
 
     @property
     def address(self) -> Address:
-        return local_address(self.socket)
+        endpoint = self.endpoint
+        return InternetAddress(endpoint.host, endpoint.port) if endpoint.is_internet else local_address(self.socket)
 
 
 # ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -323,7 +330,7 @@ def pending_error(sock: Socket) -> OSError | None:
 
 def prepare_stream(sock: Socket, options: SocketOptions) -> None:
     """Set what the endpoint asks for. Accepted sockets inherit it from their listener, which ``bind`` has prepared."""
-    if sock.family not in {AF_INET, AF_INET6}:
+    if _family_number(sock) not in _INTERNET_FAMILIES:
         return
     sock.setsockopt(IPPROTO_TCP, socket.TCP_NODELAY, int(options.nodelay))
     # Else a byte that is sent as urgent is missing from its stream: FTP clients send the end of ABOR so. RFC 6093
@@ -420,10 +427,11 @@ def give_to(bound: Bound, user_id: int) -> None:
 def _bind_internet(endpoint: Endpoint) -> list[Bound]:
     addresses = _addresses_to_bind(endpoint)
     for tries_left in reversed(range(PORT_TRIES)):
+        is_chosen = bool(endpoint.port) or endpoint.is_datagram or not tries_left
         try:
-            return _bind_all(endpoint, addresses)
+            return _bind_all(endpoint, addresses, endpoint.port if is_chosen else any_port())
         except AddressInUse:
-            # Only a port that the kernel chose may be another one: free on one address, taken on the next.
+            # Only a port that nobody asked for may be another one: free on one address, taken on the next.
             if endpoint.port or not tries_left:
                 raise
     raise AssertionError("unreachable")
@@ -442,14 +450,13 @@ def _addresses_to_bind(endpoint: Endpoint) -> list[InternetAddress]:
     return list(dict.fromkeys(address for address in addresses if isinstance(address, InternetAddress)))
 
 
-def _bind_all(endpoint: Endpoint, addresses: list[InternetAddress]) -> list[Bound]:
+def _bind_all(endpoint: Endpoint, addresses: list[InternetAddress], port: int) -> list[Bound]:
     bounds: list[Bound] = []
     skipped: PortsideError | None = None
-    port = endpoint.port
     try:
         for address in addresses:
             try:
-                bound = _bind_one(endpoint, replace(address, port=port))
+                bound = _bind_one(endpoint, InternetAddress(address.host, port))
             except AddressNotAvailable as error:
                 # /etc/hosts names ::1 for localhost on machines that have no IPv6.
                 skipped = error
@@ -468,26 +475,29 @@ def _bind_all(endpoint: Endpoint, addresses: list[InternetAddress]) -> list[Boun
 def _bind_one(endpoint: Endpoint, address: InternetAddress) -> Bound:
     kind = SOCK_DGRAM if endpoint.is_datagram else SOCK_STREAM
     try:
-        raw = socket.socket(family_of(address), kind)
+        sock = socket.socket(family_of(address), kind)
     except OSError as error:
         if error.errno == errno.EAFNOSUPPORT and address.host == ANY_HOST:
             return _bind_one(endpoint, InternetAddress("0.0.0.0", address.port))  # a machine without IPv6
         raise _why_not_bound(error, endpoint, address) from error
-    with _closed_on_error(raw) as sock:
+    try:  # and no ``with``: FTP makes a socket for each file
         sock.setblocking(False)
-        try:
-            _bind_and_listen(sock, sockaddr_of(address), endpoint)
-        except OSError as error:
-            raise _why_not_bound(error, endpoint, address) from error
+        _bind_and_listen(sock, sockaddr_of(address), endpoint)
         return Bound(endpoint.at(local_address(sock)), sock)
+    except OSError as error:
+        sock.close()
+        raise _why_not_bound(error, endpoint, address) from error
+    except BaseException:
+        sock.close()
+        raise
 
 
 def _bind_and_listen(sock: Socket, sockaddr: object, endpoint: Endpoint) -> None:
-    if sock.family == AF_INET6:
+    if _family_number(sock) == AF_INET6:
         # Only the unspecified address speaks for both families.
         dual = isinstance(sockaddr, tuple) and sockaddr[0] == ANY_HOST
         sock.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, int(not dual))
-    if sock.type == SOCK_DGRAM:
+    if endpoint.is_datagram:
         # No SO_REUSEADDR: for UDP it would let a second server take the port unnoticed.
         prepare_datagrams(sock)
         sock.bind(sockaddr)  # type: ignore[arg-type]
@@ -672,7 +682,6 @@ _PEER_GONE: Final = frozenset(
 )
 
 
-_family_number: Final[Callable[[Socket], int]] = vars(socket.socket.__mro__[1])["family"].__get__
 _STREAM_NUMBER: Final = int(SOCK_STREAM)
 
 
@@ -707,12 +716,11 @@ def _why_not_bound(error: OSError, endpoint: Endpoint, address: Address) -> Port
         elif error.errno in NO_SUCH_ADDRESS:
             said = AddressNotAvailable(f"{here}: this machine does not have the address {address.host}")
         elif error.errno == errno.EADDRINUSE:
-            # Another port will be tried where the kernel chooses: no need to search all processes.
-            said = AddressInUse(here, holder_of_port(address, endpoint.is_datagram) if endpoint.port else None)
+            said = AddressInUse(here, partial(holder_of_port, address, endpoint.is_datagram))
         else:
             return translate(error, here)
     elif error.errno == errno.EADDRINUSE:
-        said = AddressInUse(str(endpoint), holder_of_path(address.path))
+        said = AddressInUse(str(endpoint), partial(holder_of_path, address.path))
     elif error.errno == errno.ENOENT:
         said = LocalError(f"{endpoint}: the directory does not exist")
     else:

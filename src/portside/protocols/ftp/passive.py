@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeAlias
@@ -15,6 +16,7 @@ from portside.errors import AddressInUse, LocalError, MalformedAddress, NameNotF
 NAME_LASTS_S: Final = 60.0  # how long an advertised name's address is believed before it is looked up again
 PORT_TRIES: Final = 100  # of a range whose ports are held by others: beyond that the client hears it
 
+_chance: Final = random.SystemRandom()
 _RANGE: Final = re.compile(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
@@ -110,11 +112,17 @@ async def listen(network: Network, host: str, ports: range | None) -> Listener:
     """Return a listener on the host, on a port of the range that is free, or on any. Raises: LocalError."""
     if ports is None:
         return await network.listen(Endpoint("tcp", host=host, port=0))
-    # Not in order: the next port must not be guessed, and others take theirs from the same range.
-    tries = min(PORT_TRIES, len(ports))
-    for port in random.sample(ports, tries):
+    for port in _by_chance(ports):
         try:
             return await network.listen(Endpoint("tcp", host=host, port=port))
         except AddressInUse:
             continue
     raise LocalError(f"no port from {ports.start} to {ports.stop - 1} is free")
+
+
+def _by_chance(ports: range) -> Iterator[int]:
+    """Yield ports to try, each once. Not in order: others take theirs from the same range, and none must be guessed."""
+    first = _chance.randrange(len(ports))
+    yield ports[first]  # which is free almost always: no need to draw a hundred
+    for place in _chance.sample(range(len(ports) - 1), min(PORT_TRIES, len(ports)) - 1):
+        yield ports[place + (place >= first)]
