@@ -144,6 +144,7 @@ __all__ = [
     "local_address",
     "open_datagram",
     "open_netlink",
+    "open_packets",
     "open_slot",
     "open_stream",
     "peer_address",
@@ -291,6 +292,19 @@ def open_netlink(protocol: int) -> Socket:
     except OSError as error:
         raise translate(error, "netlink") from error
     return sock
+
+
+def open_packets(protocol: int) -> Socket:
+    """Return a socket for whole packets of an EtherType, their link's header included; of 0 none, until it is bound.
+
+    Raises: NotPermitted without the capability CAP_NET_RAW; LocalError. Source: packet(7).
+    """
+    if not hasattr(socket, "AF_PACKET"):
+        raise LocalError("this system has no packet sockets: only Linux has")
+    try:
+        return socket.socket(socket.AF_PACKET, SOCK_RAW, socket.htons(protocol))
+    except OSError as error:
+        raise translate(error, "packets") from error
 
 
 def bind_client(sock: Socket, address: InternetAddress) -> None:
