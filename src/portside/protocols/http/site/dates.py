@@ -9,13 +9,13 @@ from typing import Final
 
 from portside.protocols.http.dates import build_date
 
-_LAST_S: Final = 253_402_300_799  # the year 9999 ends
+SECONDS_MAX: Final = 253_402_300_799  # the year 9999 ends
 
 
 @lru_cache(1_024)
 def build_file_date(seconds: int) -> bytes:
     """Return seconds since 1970, which may be any that a file has, as ``Sun, 06 Nov 1994 08:49:37 GMT``."""
-    return build_date(min(max(seconds, 0), _LAST_S))
+    return build_date(min(max(seconds, 0), SECONDS_MAX))
 
 
 @lru_cache(1_024)

@@ -1,0 +1,88 @@
+"""Files on their way in: from a request's body to a place in the storage, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from starlette.requests import ClientDisconnect, Request
+
+from portside.protocols.http.site.problems import Problem, problem_of
+from portside.protocols.http.site.targets import is_concealed
+from portside.protocols.http.site.turns import run_blocking
+from portside.storage.contract import Entry, StorageError, Upload
+from portside.storage.failures import storage_error
+
+if TYPE_CHECKING:
+    from portside.protocols.http.site.exchange import Exchange
+
+WRITE_BYTES: Final = 1 << 20  # gathered before a thread writes them
+
+__all__ = ["ClientDisconnect", "Reception", "body_of", "check_name"]
+
+
+def body_of(exchange: Exchange) -> AsyncIterator[bytes]:
+    """Yield the request's body in pieces. Raises: ClientDisconnect, if it does not come whole."""
+    return Request(exchange.scope, exchange.receive).stream()
+
+
+def check_name(exchange: Exchange, path: str) -> None:
+    """Raise Problem for a path that nobody would be shown."""
+    if is_concealed(path) and not exchange.rules.hidden:
+        raise Problem(403, "A name may not begin with a dot here.")
+
+
+class Reception:
+    """One file on its way in. ``commit`` or ``abandon`` ends it. Raises: Problem, from every call."""
+
+    def __init__(self, exchange: Exchange, path: str, upload: Upload) -> None:
+        self._path = path
+        self._upload = upload
+        self._limit_bytes = exchange.rules.upload_bytes_max
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        self.received_bytes = 0
+
+    @classmethod
+    async def begin(cls, exchange: Exchange, path: str) -> Reception:
+        """Begin to receive the file at the path. Raises: Problem."""
+        try:
+            upload = await run_blocking(exchange.storage.upload, path)
+        except StorageError as error:
+            raise problem_of(error) from error
+        return cls(exchange, path, upload)
+
+    async def write(self, piece: bytes) -> None:
+        self.received_bytes += len(piece)
+        if self._limit_bytes is not None and self.received_bytes > self._limit_bytes:
+            raise too_large(self._limit_bytes)
+        self._gathered.append(piece)
+        self._gathered_bytes += len(piece)
+        if self._gathered_bytes >= WRITE_BYTES:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        data, self._gathered, self._gathered_bytes = b"".join(self._gathered), [], 0
+        try:
+            await run_blocking(self._upload.file.write, data)
+        except OSError as error:
+            raise problem_of(storage_error(error, self._path)) from error
+
+    async def commit(self, is_withdrawn: Callable[[], bool] | None = None) -> Entry:
+        """Give the file its name; see ``storage.contract.Upload``."""
+        if self._gathered:
+            await self._flush()
+        try:
+            return await run_blocking(partial(self._upload.commit, is_withdrawn=is_withdrawn))
+        except StorageError as error:
+            raise problem_of(error) from error
+
+    async def abandon(self) -> None:
+        """Leave nothing of it; after ``commit`` it does nothing."""
+        await run_blocking(self._upload.abandon)
+
+
+def too_large(limit_bytes: int) -> Problem:
+    """Return the problem of a file over the limit."""
+    return Problem(413, f"A file may have at most {limit_bytes:,} bytes here.")
