@@ -174,14 +174,18 @@ class Worker:
         readable = select.poll()
         readable.register(self.channel_fd, select.POLLIN)
         due_s = self._clock() + self.tick_s
+        was_stopping = False
         while True:
             try:
                 due_s = min(due_s, self._clock() + self.tick_s)  # a drain that has just begun ticks faster
                 if readable.poll(max(0.0, due_s - self._clock()) * 1_000):
                     self.answer()
-                    if self.stopping.is_set():
+                    if self.is_draining:
                         self._close_listeners()
                 if self._clock() >= due_s:
+                    if was_stopping:
+                        self._close_listeners()  # by now nobody is about to accept whom they were woken for
+                    was_stopping = self.stopping.is_set()
                     due_s = self._clock() + self.tick_s
                     self.tick()
             except Exception:

@@ -110,9 +110,11 @@ class Acceptor:
                 elif (one := self._waiting.get(descriptor)) is not None:
                     if (visit := self._listen_to(one)) is not None:
                         yield visit
-                elif self._worker.stopping.is_set():
+                elif self._worker.is_draining:
                     continue
                 elif (bound := self._bounds.get(descriptor)) is not None:
+                    # Also in the turn in which a newer worker takes over: of all who wait we are the one that was woken
+                    # for this connection, and nobody else will be.
                     if (visit := self._accept(bound)) is not None:
                         yield visit
                 elif (mailbox := self._mailboxes.get(descriptor)) is not None:

@@ -25,10 +25,9 @@ def run(worker: Worker) -> None:
     for thread in pool:
         thread.start()
     worker.ready()
-    worker.stopping.wait()
-    worker.close_sockets()
     for thread in pool:
         thread.join()
+    worker.close_sockets()
 
 
 def _serve(worker: Worker, acceptor: Acceptor) -> None:
