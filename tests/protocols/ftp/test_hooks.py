@@ -20,7 +20,7 @@ from portside.protocols.ftp.hooks import Hook, HookFunction, hook_of
 from portside.testing.memory import CLIENT, MemoryNetwork
 from support.ftp_visits import World
 
-EVENT = FileActed("ftp", "1-1", CLIENT, "anna", "upload", "/home/a b", size_bytes=5, digest="sha-256:00")
+EVENT = FileActed("ftp", "1-1", CLIENT, "anna", "upload", "/users/a b", size_bytes=5, digest="sha-256:00")
 
 
 def run(hook: Hook, event: FileActed = EVENT) -> None:
@@ -31,7 +31,7 @@ def run(hook: Hook, event: FileActed = EVENT) -> None:
 
 
 def hooked(function: HookFunction, **changes: Any) -> World:
-    return World(Account("anna", root="/home", sessions_max=1), hook=Hook("test:hook", function), **changes)
+    return World(Account("anna", root="/users", sessions_max=1), hook=Hook("test:hook", function), **changes)
 
 
 def test_it_hears_of_each_upload_when_the_file_is_in_place() -> None:
@@ -41,7 +41,7 @@ def test_it_hears_of_each_upload_when_the_file_is_in_place() -> None:
         heard.append((event.act, event.path, event.size_bytes, world.content(event.path)))
 
     async def story(world: World) -> None:
-        world.storage.make_directory("/home")
+        world.storage.make_directory("/users")
         client = await world.logged_in()
         await client.give("STOR a", b"12345")
         await client.give("APPE a", b"678")
@@ -51,11 +51,11 @@ def test_it_hears_of_each_upload_when_the_file_is_in_place() -> None:
 
     world = hooked(hook)
     world.run(story)
-    (name,) = world.names("/home") - {"d"}
+    (name,) = world.names("/users") - {"d"}
     assert heard == [
-        ("upload", "/home/a", 5, b"12345"),
-        ("append", "/home/a", 3, b"12345678"),
-        ("upload", f"/home/{name}", 1, b"9"),
+        ("upload", "/users/a", 5, b"12345"),
+        ("append", "/users/a", 3, b"12345678"),
+        ("upload", f"/users/{name}", 1, b"9"),
     ]
 
 
@@ -63,7 +63,7 @@ def test_it_does_not_hear_of_what_did_not_come_about() -> None:
     heard: list[FileActed] = []
 
     async def story(world: World) -> None:
-        world.storage.make_directory("/home")
+        world.storage.make_directory("/users")
         client = await world.logged_in()
         data = await client.passive()
         await client.send("STOR a")
@@ -82,7 +82,7 @@ def test_the_digest_is_told_where_it_is_wanted() -> None:
     heard: list[FileActed] = []
 
     async def story(world: World) -> None:
-        world.storage.make_directory("/home")
+        world.storage.make_directory("/users")
         client = await world.logged_in()
         await client.give("STOR a", b"content")
 
@@ -103,7 +103,7 @@ def test_a_session_waits_for_its_hooks_and_holds_nothing_meanwhile() -> None:
     heard: list[FileActed] = []
 
     async def story(world: World) -> None:
-        world.storage.make_directory("/home")
+        world.storage.make_directory("/users")
         client = await world.logged_in()
         began_s = world.network.now_s()
         await client.give("STOR a", b"content")
@@ -114,7 +114,7 @@ def test_a_session_waits_for_its_hooks_and_holds_nothing_meanwhile() -> None:
         await other.say("QUIT", 221)
         await client.is_left_alone()
         assert world.network.now_s() == began_s + 3_600.0
-        assert [event.path for event in heard] == ["/home/a"]
+        assert [event.path for event in heard] == ["/users/a"]
 
     world = hooked(heard.append)
     world.network = SlowNetwork()
@@ -125,7 +125,7 @@ def test_a_client_that_is_lost_in_the_next_transfer_does_not_end_a_hook() -> Non
     heard: list[FileActed] = []
 
     async def story(world: World) -> None:
-        world.storage.make_directory("/home")
+        world.storage.make_directory("/users")
         client = await world.logged_in()
         await client.give("STOR a", b"content")
         await client.passive()
@@ -133,7 +133,7 @@ def test_a_client_that_is_lost_in_the_next_transfer_does_not_end_a_hook() -> Non
         assert (await client.reply()).code == 150
         client.control.abort()
         await client.leave()
-        assert [event.path for event in heard] == ["/home/a"]
+        assert [event.path for event in heard] == ["/users/a"]
 
     world = hooked(heard.append)
     world.network = SlowNetwork()
@@ -145,7 +145,7 @@ def test_one_that_fails_is_a_record_and_nothing_else(caplog: pytest.LogCaptureFi
         raise ZeroDivisionError
 
     async def story(world: World) -> None:
-        world.storage.make_directory("/home")
+        world.storage.make_directory("/users")
         client = await world.logged_in()
         await client.give("STOR a", b"content")
         assert await client.asks("SIZE a", "QUIT") == [213, 221]
@@ -153,7 +153,7 @@ def test_one_that_fails_is_a_record_and_nothing_else(caplog: pytest.LogCaptureFi
 
     hooked(hook).run(story)
     (record,) = caplog.records
-    assert record.getMessage() == "the hook test:hook failed for /home/a"
+    assert record.getMessage() == "the hook test:hook failed for /users/a"
     assert record.exc_info is not None
 
 
@@ -174,11 +174,11 @@ def script(tmp_path: Path) -> Path:
 def test_a_command_is_told_the_file_and_the_facts(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PORTSIDE_FTP_DIGEST", raising=False)
     run(hook_of(f"'{script}' --flag 'two words'", "/srv/ftp"))
-    assert (script.parent / "words").read_text().splitlines() == ["--flag", "two words", "/srv/ftp/home/a b"]
+    assert (script.parent / "words").read_text().splitlines() == ["--flag", "two words", "/srv/ftp/users/a b"]
     assert (script.parent / "env").read_text().splitlines() == [
         "PORTSIDE_FTP_BYTES=5",
         "PORTSIDE_FTP_DIGEST=sha-256:00",
-        "PORTSIDE_FTP_PATH=/home/a b",
+        "PORTSIDE_FTP_PATH=/users/a b",
         f"PORTSIDE_FTP_PEER={CLIENT}",
         "PORTSIDE_FTP_USER=anna",
     ]
@@ -202,7 +202,7 @@ def test_a_command_that_fails_is_a_record_with_what_it_said(caplog: pytest.LogCa
 def test_a_command_that_is_not_there_is_a_record(caplog: pytest.LogCaptureFixture) -> None:
     run(hook_of("./no-such-command", "root"))
     (record,) = caplog.records
-    assert record.getMessage() == "the hook ./no-such-command failed for /home/a b"
+    assert record.getMessage() == "the hook ./no-such-command failed for /users/a b"
 
 
 # ── functions ────────────────────────────────────────────────────────────────────────────────────────────────────────

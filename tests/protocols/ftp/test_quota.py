@@ -14,15 +14,15 @@ from portside.testing.memory import MemoryConnection
 from support.ftp_visits import Client, World
 
 
-def world_of(quota_bytes: int | None, root: str = "/home/anna") -> World:
+def world_of(quota_bytes: int | None, root: str = "/users/anna") -> World:
     world = World(Account("anna", root=root, quota_bytes=quota_bytes))
-    world.put("/home/anna/old", b"0123456789")
-    world.put("/home/bob/old", bytes(1_000))
+    world.put("/users/anna/old", b"0123456789")
+    world.put("/users/bob/old", bytes(1_000))
     return world
 
 
 def used_bytes(world: World) -> int:
-    return world.storage.under("/home/anna").usage_bytes()
+    return world.storage.under("/users/anna").usage_bytes()
 
 
 async def begun(client: Client, line: str, content: bytes) -> MemoryConnection:
@@ -59,8 +59,8 @@ def test_more_than_there_is_room_for_is_552_and_leaves_nothing(line: str, is_tex
         if is_deflated:
             await client.say("MODE Z", 200)
         await client.give(line, zlib.compress(content) if is_deflated else content, 552)
-        assert world.names("/home/anna") == {"old"}
-        assert world.content("/home/anna/old") == b"0123456789"
+        assert world.names("/users/anna") == {"old"}
+        assert world.content("/users/anna/old") == b"0123456789"
         assert used_bytes(world) == 10
         assert (await client.say("SIZE old")).text == "10"
         await client.asks("TYPE I", "MODE S")
@@ -75,7 +75,7 @@ def test_what_is_replaced_makes_room_for_what_replaces_it() -> None:
         for size in (100, 5, 100):
             await client.give("STOR old", bytes(size))
         await client.give("STOR old", bytes(101), 552)
-        assert world.storage.stat("/home/anna/old").size_bytes == 100
+        assert world.storage.stat("/users/anna/old").size_bytes == 100
         await client.give("STOR new", b"x", 552)
 
     world_of(100).run(story)
@@ -86,7 +86,7 @@ def test_what_is_replaced_makes_room_for_what_replaces_it() -> None:
 )
 def test_what_is_taken_away_makes_room_at_once(lines: tuple[str, ...]) -> None:
     async def story(world: World) -> None:
-        world.put("/home/anna/d/moved", b"")
+        world.put("/users/anna/d/moved", b"")
         client = await world.logged_in()
         await client.give("STOR a", bytes(91), 552)
         await client.asks(*lines)
@@ -172,7 +172,7 @@ def test_a_tree_is_measured_now_and_then_and_not_for_each_upload(monkeypatch: py
         for number in range(10):
             await client.give(f"STOR {number}", b"x")
         assert len(walks) == 1
-        world.storage.delete("/home/anna/old")  # not through the server: it does not know before it looks again
+        world.storage.delete("/users/anna/old")  # not through the server: it does not know before it looks again
         await client.give("STOR a", bytes(90), 552)
         await world.network.sleep(BELIEVED_S + 1.0)
         await client.give("STOR a", bytes(90))

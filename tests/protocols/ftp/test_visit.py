@@ -213,7 +213,7 @@ def test_anonymous_is_nobody_where_there_is_none(world: World) -> None:
 def test_a_user_s_root_is_their_world() -> None:
     async def story(world: World) -> None:
         world.put("/secret")
-        world.put("/home/anna/a")
+        world.put("/users/anna/a")
         client = await world.logged_in()
         assert (await client.say("PWD", 257)).text.startswith('"/" ')
         assert await client.take("NLST") == b"a\r\n"
@@ -221,9 +221,9 @@ def test_a_user_s_root_is_their_world() -> None:
             *(213, 550, 550, 250, 550),
         ]
         await client.give("STOR b", b"")
-        assert world.names("/home/anna") == {"a", "b"}
+        assert world.names("/users/anna") == {"a", "b"}
 
-    World(Account("anna", root="/home/anna")).run(story)
+    World(Account("anna", root="/users/anna")).run(story)
 
 
 @pytest.mark.parametrize("root", ["/none", "file"])

@@ -345,13 +345,13 @@ def test_a_longest_path_of_doubled_bytes_fits_in_a_line(world: World) -> None:
 
 def test_paths_in_events_are_from_the_service_s_root(told: list[Event]) -> None:
     async def story(world: World) -> None:
-        world.put("/home/anna/a")
+        world.put("/users/anna/a")
         client = await world.logged_in()
         await client.asks("MKD d", "RNFR a", "RNTO d/b", "DELE d/b")
         assert acts_in(told) == [
-            ("mkdir", "/home/anna/d", None),
-            ("rename", "/home/anna/a", "/home/anna/d/b"),
-            ("delete", "/home/anna/d/b", None),
+            ("mkdir", "/users/anna/d", None),
+            ("rename", "/users/anna/a", "/users/anna/d/b"),
+            ("delete", "/users/anna/d/b", None),
         ]
 
-    World(Account("anna", root="home/anna/")).run(story)
+    World(Account("anna", root="users/anna/")).run(story)

@@ -14,11 +14,11 @@ from portside.testing.conversations import feed
 from support.ftp_codes import may_answer
 from support.ftp_visits import HOST, Client, World
 
-OUTSIDE = {"/outside": b"nobody's business\n", "/home/b/f": b"another's\n"}
+OUTSIDE = {"/outside": b"nobody's business\n", "/users/b/f": b"another's\n"}
 
 NAMES = st.one_of(
     st.sampled_from(["a", "b", "d", "d/a", "d/e", "a b", "d/../a", "grüße", "\udcff", "a\r\0b", "x" * 255, "y" * 256]),
-    st.sampled_from(["..", "../..", "../../outside", "/../../outside", "/home/b/f", "/", ".", "", " ", "~", "~root"]),
+    st.sampled_from(["..", "../..", "../../outside", "/../../outside", "/users/b/f", "/", ".", "", " ", "~", "~root"]),
     st.sampled_from(["*", "-la", "-R /", "-R ..", "../*", "a" + "/a" * 40]),
 )
 NUMBERS = st.integers(-1, 30).map(str)
@@ -54,16 +54,16 @@ def lines(draw: st.DrawFn) -> str:
 
 
 def world_of(permissions: frozenset[str], quota_bytes: int | None) -> World:
-    account = Account("anna", root="/home/anna", permissions=permissions, quota_bytes=quota_bytes)  # type: ignore[arg-type]
+    account = Account("anna", root="/users/anna", permissions=permissions, quota_bytes=quota_bytes)  # type: ignore[arg-type]
     world = World(account, attempts=1_000)
-    for path, content in {**OUTSIDE, "/home/anna/a": b"content\n", "/home/anna/d/a": b"one\ntwo\n"}.items():
+    for path, content in {**OUTSIDE, "/users/anna/a": b"content\n", "/users/anna/d/a": b"one\ntwo\n"}.items():
         world.put(path, content)
     return world
 
 
 def assert_nobody_was_outside(world: World) -> None:
-    assert world.names("/") == {"outside", "home"}
-    assert world.names("/home") == {"anna", "b"}
+    assert world.names("/") == {"outside", "users"}
+    assert world.names("/users") == {"anna", "b"}
     assert {path: world.content(path) for path in OUTSIDE} == OUTSIDE
 
 
