@@ -18,6 +18,7 @@ from portside.storage.openat2 import (
     RESOLVE_BENEATH,
     RESOLVE_CACHED,
     RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_SYMLINKS,
     RESOLVE_NO_XDEV,
     build_how,
     knows,
@@ -56,11 +57,18 @@ _IN_MEMORY: Final = frozenset({
     0x858458F6,  # ramfs
 })  # fmt: skip
 
+_RESOLVE: Final = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS
+_WITHOUT_WAITING: Final = RESOLVE_NO_XDEV | RESOLVE_CACHED
+
 _fstatfs: Final = ctypes.CDLL(None).fstatfs
 
 
 class Resolution(Protocol):
     """A way to open beneath a directory."""
+
+    @property
+    def follows_links(self) -> bool:
+        """Whether links on the way, and at its end, are gone through. Where they are not, they are ELOOP."""
 
     def open(self, root: int, path: str, flags: int) -> int:
         """Return a descriptor of what the path leads to."""
@@ -72,8 +80,12 @@ class Resolution(Protocol):
 class ByKernel:
     """By openat2(2), which looks at every step while it makes it."""
 
+    def __init__(self, *, follows_links: bool = True) -> None:
+        self.follows_links: Final = follows_links
+        self._resolve = _RESOLVE if follows_links else _RESOLVE | RESOLVE_NO_SYMLINKS
+
     def open(self, root: int, path: str, flags: int) -> int:
-        how, tries = _how(flags), _TRIES_MAX
+        how, tries = _how(flags, self._resolve), _TRIES_MAX
         while True:
             try:
                 return openat2(root, path, how)
@@ -84,7 +96,7 @@ class ByKernel:
 
     def open_nowait(self, root: int, path: str, flags: int) -> int | None:
         try:
-            return openat2_nowait(root, path, _how_nowait(flags))
+            return openat2_nowait(root, path, _how(flags, self._resolve | _WITHOUT_WAITING))
         except OSError as error:
             # EXDEV is also the way onto another file system, of which we do not know whether it can wait. EINVAL is an
             # older kernel's answer to RESOLVE_CACHED.
@@ -99,8 +111,11 @@ class ByHand:
     ``..`` goes back to the directory through which the way came.
     """
 
+    def __init__(self, *, follows_links: bool = True) -> None:
+        self.follows_links: Final = follows_links
+
     def open(self, root: int, path: str, flags: int) -> int:
-        walk = _Walk(root, path)
+        walk = _Walk(root, path, LINKS_MAX if self.follows_links else 0)
         try:
             return walk.to_end(flags)
         finally:
@@ -113,11 +128,11 @@ class ByHand:
 class _Walk:
     """One way through the tree: the directories come through, the names still to go, and the links followed."""
 
-    def __init__(self, root: int, path: str) -> None:
+    def __init__(self, root: int, path: str, links_max: int) -> None:
         self._root = root
         self._opened: list[int] = []
         self._names = deque(path.split("/"))
-        self._links = 0
+        self._links_left = links_max
 
     @property
     def _here(self) -> int:
@@ -169,8 +184,8 @@ class _Walk:
             text = os.readlink(name, dir_fd=self._here)
         except OSError:
             raise error from None
-        self._links += 1
-        if self._links > LINKS_MAX:
+        self._links_left -= 1
+        if self._links_left < 0:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         if text.startswith("/"):
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
@@ -182,18 +197,14 @@ class _Walk:
 
 
 @cache
-def _how(flags: int) -> bytes:
-    return build_how(flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+def _how(flags: int, resolve: int) -> bytes:
+    return build_how(flags, resolve)
 
 
-@cache
-def _how_nowait(flags: int) -> bytes:
-    return build_how(flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV | RESOLVE_CACHED)
-
-
-def best_resolution(root: int) -> Resolution:
+def best_resolution(root: int, *, follows_links: bool = True) -> Resolution:
     """Return the way that this kernel allows."""
-    return ByKernel() if knows(root, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS) else ByHand()
+    kind = ByKernel if knows(root, _RESOLVE) else ByHand
+    return kind(follows_links=follows_links)
 
 
 def is_remote(directory: int) -> bool:

@@ -62,6 +62,7 @@ class DiskStorage:
     keep_s:  how long interrupted uploads are kept for those who resume, 0 for not at all.
     now_s:   the clock of the files' times.
 
+    Without ``follows_links`` nothing leads through symbolic links: they are Denied, and listed as links.
     ``resolution`` is chosen by what the kernel allows. Raises: StorageError, if the root is no directory.
     """
 
@@ -72,6 +73,7 @@ class DiskStorage:
         durable: bool = True,
         keep_s: float = _KEEP_S,
         now_s: Callable[[], float] = time.time,
+        follows_links: bool = True,
         resolution: Resolution | None = None,
     ) -> None:
         try:
@@ -80,7 +82,11 @@ class DiskStorage:
             raise NotDirectory(os.fspath(root)) from error
         except OSError as error:
             raise storage_error(error, os.fspath(root)) from error
-        ways = _Ways(resolution or best_resolution(descriptor), Care(durable, keep_s, now_s), Rounds())
+        ways = _Ways(
+            resolution or best_resolution(descriptor, follows_links=follows_links),
+            Care(durable, keep_s, now_s),
+            Rounds(),
+        )
         self._begin(descriptor, "", ways)
 
     def _begin(self, root: int, where: str, ways: _Ways) -> None:
@@ -236,6 +242,8 @@ class DiskStorage:
                     os.close(parent)
                     raise
                 os.close(parent)
+                if not self._resolution.follows_links:
+                    raise Denied(path, "links are not followed")
                 if text.startswith("/"):
                     raise Denied(path, LEADS_OUT)
                 if has_hidden(text):

@@ -35,7 +35,7 @@ _MEANINGS: Final[dict[int, tuple[type[StorageError], str | None]]] = {
     errno.EACCES: (Denied, None),
     errno.EPERM: (Denied, None),
     errno.EXDEV: (Denied, LEADS_OUT),  # openat2(2) with RESOLVE_BENEATH; see rename for its other meaning
-    errno.ELOOP: (Denied, "its links lead in a circle"),
+    errno.ELOOP: (Denied, "its links are not followed, or lead in a circle"),
     errno.ENAMETOOLONG: (Denied, "the name is too long"),
     errno.EILSEQ: (Denied, "the file system cannot write such a name"),
     errno.EINVAL: (Denied, "the file system refuses"),  # names on vfat; other arguments come from ourselves

@@ -14,6 +14,7 @@ from typing import Final
 
 RESOLVE_NO_XDEV: Final = 0x01  # nor onto another mount
 RESOLVE_NO_MAGICLINKS: Final = 0x02  # such as /proc/PID/fd/N, which lead anywhere without a path
+RESOLVE_NO_SYMLINKS: Final = 0x04  # of any kind: ELOOP
 RESOLVE_BENEATH: Final = 0x08  # neither "..", nor a link, nor a leading slash leaves the directory: EXDEV
 RESOLVE_CACHED: Final = 0x20  # Linux 5.12: EAGAIN where the disk would have to be asked
 
