@@ -66,13 +66,17 @@ class LimitHit:
 
 @dataclass(frozen=True, slots=True)
 class Spoke:
-    """A message of a protocol in the battery's own words: ``USER anna`` or ``200 OK 1.2 MB``. Never a secret."""
+    """A message of a protocol in the battery's own words: ``USER anna`` or ``200 OK 1.2 MB``. Never a secret.
+
+    ``lane`` names the companion that it went over, such as FTP's ``data``; empty for the connection itself.
+    """
 
     service: str
     connection: str
     direction: Literal["in", "out"]
     words: str
     size_bytes: int
+    lane: str = ""
 
 
 @dataclass(frozen=True, slots=True)

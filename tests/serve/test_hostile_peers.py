@@ -12,7 +12,7 @@ import pytest
 from portside.address import Endpoint, InternetAddress
 from portside.serve.models import accepting, event
 from portside.serve.models.accepting import Acceptor, Visit, _Waiting, connect_visit
-from portside.serve.worker import row_of
+from portside.serve.roster import row_of
 
 PROXY = InternetAddress("192.0.2.1", 40_000)
 

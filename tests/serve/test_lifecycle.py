@@ -159,7 +159,7 @@ def a_row(number: int) -> say.Row:
 
 def test_messages_arrive_as_they_were_sent_in_their_order() -> None:
     ours, theirs = say.open_channel()
-    sent = [say.Ready(), say.Failed(True, "no"), say.Rows(7, [a_row(1)], more=False), say.Ended(8, True)]
+    sent = [say.Ready(), say.Failed(True, "no"), say.Rows(7, [a_row(1)]), say.Ended(8, True)]
     for message in sent:
         theirs.send(message)  # type: ignore[arg-type]
     assert ours.receive() == sent
@@ -174,7 +174,7 @@ def test_messages_arrive_as_they_were_sent_in_their_order() -> None:
 
 def test_nothing_waits_for_an_end_that_does_not_read() -> None:
     ours, theirs = say.open_channel()
-    page = say.Rows(1, [a_row(number) for number in range(250)], more=True)
+    page = say.Rows(1, [a_row(number) for number in range(250)], after=250)
     for _ in range(40):
         theirs.send(page)
     assert theirs.backlog_bytes > 0

@@ -101,6 +101,18 @@ class Stream(Framing):
         return f"{self._process}-{self._serial}"
 
     @property
+    def serial(self) -> int:
+        """The number of this connection among those of its process, in the order in which they came about."""
+        return self._serial
+
+    @property
+    def descriptor(self) -> int | None:
+        """The number of its socket in this process; None for one that has no socket, or none any more."""
+        sock = getattr(self, "_socket", None)
+        number: int = -1 if sock is None else sock.fileno()
+        return number if number >= 0 else None
+
+    @property
     def started_at(self) -> datetime:
         return datetime.fromtimestamp(self._started_s, UTC)
 

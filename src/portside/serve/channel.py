@@ -6,7 +6,9 @@ The end of the stream says that the other process is gone, however it went.
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+import select
+from time import monotonic
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -17,6 +19,8 @@ from portside.net.sockets import Socket, socketpair
 LENGTH_BYTES: Final = 4
 MESSAGE_BYTES_MAX: Final = 16 * 1_024 * 1_024
 ROWS_A_PAGE: Final = 250  # connections in one message: some 50 KB, which fits the socket's buffer
+DESCRIPTORS_A_PAGE: Final = 250
+WORDS_A_PAGE: Final = 250  # messages of a conversation; a worker keeps fewer unless it is told otherwise
 
 
 class Message(msgspec.Struct, tag_field="type", tag=str.lower):
@@ -62,11 +66,13 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Rows(Message):
-    """A page of its live connections, in answer to the question ``ask``; ``more`` pages follow when asked for."""
+    """A page of its live connections, in answer to the question ``ask``. The next page comes ``after`` a place in their
+    order, where there is one.
+    """
 
     ask: int
     rows: list[Row]
-    more: bool
+    after: int | None = None
 
 
 class Ended(Message):
@@ -76,10 +82,57 @@ class Ended(Message):
     found: bool
 
 
+class Conversation(Message):
+    """What it has of the conversation that was asked for, in the form of ``serve.observing``, and of its connection."""
+
+    ask: int
+    found: dict[str, Any] | None
+    row: Row | None  # while it is live
+
+
+class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An open file of a process, as ``fd/`` of proc(5) and the kernel tell of it.
+
+    ``kind`` is socket, file, pipe, device, memory, epoll, or what else the kernel calls it. ``connection`` is the id of
+    the live connection it belongs to; ``queued_in`` and ``queued_out`` are bytes that the kernel holds.
+    """
+
+    fd: int
+    kind: str
+    target: str
+    protocol: str | None = None
+    state: str | None = None
+    local: dict[str, str | int] | None = None
+    peer: dict[str, str | int] | None = None
+    queued_in: int | None = None
+    queued_out: int | None = None
+    connection: str | None = None
+
+
+class Descriptors(Message):
+    """A page of its open files, by their numbers. The next page comes ``after`` a number, where there is one."""
+
+    ask: int
+    rows: list[Descriptor]
+    after: int | None = None
+
+
+class HandlerFailed(Message):
+    """One of its handlers raised what it should not, in the form of ``serve.observing``."""
+
+    failure: dict[str, Any]
+
+
 class Over(Message):
     """A child of the fork model is done: what it counted, by the names of ``ledger.Tally``."""
 
     tally: dict[str, int]
+
+
+class Seen(Message):
+    """What the observer in a child of the fork model saw, for its worker's: in the observer's own form."""
+
+    sight: dict[str, Any]
 
 
 # ── from the supervisor ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -96,10 +149,28 @@ class Drain(Message):
 
 
 class ListConnections(Message):
-    """Answer with the next page of Rows; ``first`` starts anew."""
+    """Answer with a page of Rows: at most ``limit`` of those that come ``after`` that place in their order."""
 
     ask: int
-    first: bool
+    after: int = 0
+    limit: int = ROWS_A_PAGE
+
+
+class ListDescriptors(Message):
+    """Answer with a page of Descriptors: at most ``limit`` of those whose numbers are above ``after``."""
+
+    ask: int
+    after: int = -1
+    limit: int = DESCRIPTORS_A_PAGE
+
+
+class ShowConversation(Message):
+    """Answer with a Conversation: at most ``limit`` of the connection's messages that came after number ``after``."""
+
+    ask: int
+    id: str
+    after: int = 0
+    limit: int = WORDS_A_PAGE
 
 
 class EndConnection(Message):
@@ -110,8 +181,10 @@ class EndConnection(Message):
     reason: Literal["stopped", "drained"] = "stopped"
 
 
-FromWorker: TypeAlias = Ready | Failed | Leaving | Changed | Rows | Ended | Over
-ToWorker: TypeAlias = Retire | Drain | ListConnections | EndConnection
+FromWorker: TypeAlias = (
+    Ready | Failed | Leaving | Changed | Rows | Ended | Conversation | Descriptors | HandlerFailed | Over | Seen
+)
+ToWorker: TypeAlias = Retire | Drain | ListConnections | ListDescriptors | ShowConversation | EndConnection
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -156,6 +229,15 @@ class Channel:
         body = _encode(message)
         self._outgoing += len(body).to_bytes(LENGTH_BYTES, "big") + body
         self.flush()
+
+    def finish(self, timeout_s: float) -> None:
+        """Wait until everything is sent, for so long at most: a process ends. Raises: ConnectionLost."""
+        writable = select.poll()
+        writable.register(self.fileno(), select.POLLOUT)
+        deadline_s = monotonic() + timeout_s
+        while self._outgoing and (left_s := deadline_s - monotonic()) > 0:
+            writable.poll(left_s * 1_000)
+            self.flush()
 
     def flush(self) -> None:
         """Send what waits, as far as the socket takes it. Raises: ConnectionLost."""

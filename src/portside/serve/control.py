@@ -1,12 +1,23 @@
 """The control socket: what an operator may ask of a running server, one JSON object a line.
 
-Opt-in, a unix path of mode 0600. Each request gets one line back: ``{"ok": …}`` or ``{"error": "sentence"}``.
+Opt-in, a unix path of mode 0600. Each request gets one line back: ``{"ok": …}`` or ``{"error": "sentence"}``. Answers
+come as they are known, and not in the order of their questions: a request may have an ``id``, which its answer repeats.
 
     {"do": "list"}                    the services, each with its workers, counters and live connections
-    {"do": "stats"}                   the same without connections; no worker is asked
+    {"do": "stats"}                   the server, and the services without connections; no worker is asked
+    {"do": "health"}                  whether it serves: the supervisor's state, and whether it is ready
+    {"do": "connections"}             a page of each worker's live connections
+    {"do": "sockets"}                 a page of each worker's open files
+    {"do": "conversation", "connection": ID}
+                                      what was said over a connection, see ``serve.observing``
+    {"do": "errors"}                  the failures of handlers of late
     {"do": "reload"}                  answered when the new workers have taken over, or have not
     {"do": "stop"}                    answered at once; the socket closes when the server is gone
     {"do": "end", "connection": ID}   end one connection
+
+Pages are asked for with ``after``, what the page before gave as its ``after``, and ``limit``, how many at most; for
+connections and sockets also with ``worker`` or ``service``. Conversations and errors are numbered by ``seq``, and
+``after`` is the last number that is known already.
 """
 
 from __future__ import annotations
@@ -16,19 +27,24 @@ import os
 import selectors
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import Annotated, Any, Final, Protocol, TypeAlias
 
 import msgspec
 
 from portside.address import Endpoint
 from portside.errors import OutOfDescriptors, PortsideError
 from portside.net.sockets import Socket, accept_nowait, bind, give_to, remove_path
+from portside.serve import channel as say
+from portside.serve.failures import Failures
 from portside.serve.inquiries import Ask, Inquiries
+from portside.serve.records import WorkerRecord
 
 log = logging.getLogger("portside")
 
 MODE: Final = 0o600
 REQUEST_BYTES_MAX: Final = 65_536
+ANSWER_BYTES_MAX: Final = 1_048_576  # a client that does not take so much is not listened to until it does
+UNANSWERED_MAX: Final = 64  # nor one that has so many questions open
 CLIENTS_MAX: Final = 64
 
 
@@ -36,15 +52,31 @@ class Request(msgspec.Struct):
     """One line from a client."""
 
     do: str
+    id: int | str | None = None
     connection: str | None = None
+    service: str | None = None
+    worker: int | None = None
+    after: int | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+    def wants(self, record: WorkerRecord) -> bool:
+        """Return whether the worker is one of those that are asked about."""
+        return self.worker in (None, record.pid) and self.service in (None, record.service.name)
+
+
+Reply: TypeAlias = Callable[[dict[str, Any]], None]
 
 
 class Conductor(Protocol):
     """The supervisor, as the control socket uses it."""
 
     def services(self) -> Iterator[dict[str, Any]]: ...
+    def health(self) -> dict[str, Any]: ...
+    def stats(self) -> dict[str, Any]: ...
     @property
     def inquiries(self) -> Inquiries: ...
+    @property
+    def failures(self) -> Failures: ...
     def reload(self, told: Callable[[str | None], None] | None = None) -> None: ...
     def stop(self, status: int = 0) -> None: ...
 
@@ -104,31 +136,59 @@ class ControlServer:
 
     # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def answer(self, client: Client, line: bytes) -> None:
-        """Do what the line asks, and send the answer, now or when it is known."""
+    def answer(self, line: bytes, reply: Callable[[dict[str, Any], Any], None]) -> None:
+        """Do what the line asks, and give the answer, now or when it is known, with the request's id."""
         try:
             request = msgspec.json.decode(line, type=Request)
         except msgspec.MsgspecError as error:
-            client.send({"error": f"not a request: {error}"})
+            reply({"error": f"not a request: {error}"}, None)
             return
+        self._heed(request, lambda answer: reply(answer, request.id))
+
+    def _heed(self, request: Request, reply: Reply) -> None:
         conductor = self._conductor
         match request.do:
             case "list":
-                conductor.inquiries.list_connections(lambda answers: client.send({"ok": self._listing(answers)}))
+                conductor.inquiries.list_connections(lambda answers: reply({"ok": self._listing(answers)}))
             case "stats":
-                client.send({"ok": list(conductor.services())})
+                reply({"ok": conductor.stats()})
+            case "health":
+                reply({"ok": conductor.health()})
+            case "errors":
+                reply({"ok": {"errors": conductor.failures.newer_than(request.after or 0)}})
+            case "connections" | "sockets":
+                self._ask_for_pages(request, reply)
+            case "conversation" if request.connection:
+                self._ask_for_conversation(request, request.connection, reply)
             case "reload":
-                conductor.reload(lambda why: client.send({"ok": None} if why is None else {"error": why}))
+                conductor.reload(lambda why: reply({"ok": None} if why is None else {"error": why}))
             case "stop":
-                client.send({"ok": None})
+                reply({"ok": None})
                 conductor.stop()
             case "end" if request.connection:
                 identity = request.connection
-                conductor.inquiries.end_connection(
-                    identity, lambda answers: client.send(_end_answer(identity, answers))
-                )
+                conductor.inquiries.end_connection(identity, lambda answers: reply(_end_answer(identity, answers)))
             case _:
-                client.send({"error": f"unknown request {request.do!r}"})
+                reply({"error": f"unknown request {request.do!r}"})
+
+    def _ask_for_pages(self, request: Request, reply: Reply) -> None:
+        def question(number: int) -> say.ToWorker:
+            if request.do == "connections":
+                limit = min(request.limit or say.ROWS_A_PAGE, say.ROWS_A_PAGE)
+                return say.ListConnections(number, request.after or 0, limit)
+            limit = min(request.limit or say.DESCRIPTORS_A_PAGE, say.DESCRIPTORS_A_PAGE)
+            return say.ListDescriptors(number, -1 if request.after is None else request.after, limit)
+
+        self._conductor.inquiries.ask(
+            question, lambda answers: reply({"ok": _pages(request.do, answers)}), wanted=request.wants
+        )
+
+    def _ask_for_conversation(self, request: Request, identity: str, reply: Reply) -> None:
+        limit = min(request.limit or say.WORDS_A_PAGE, say.WORDS_A_PAGE)
+        self._conductor.inquiries.ask(
+            lambda number: say.ShowConversation(number, identity, request.after or 0, limit),
+            lambda answers: reply(_conversation_answer(identity, answers)),
+        )
 
     def _listing(self, answers: Ask) -> list[dict[str, Any]]:
         services = list(self._conductor.services())
@@ -143,9 +203,43 @@ class ControlServer:
         return services
 
 
-def _end_answer(identity: str, answers: Ask) -> dict[str, Any]:
+def _pages(what: str, answers: Ask) -> dict[str, Any]:
+    return {
+        "workers": [
+            {
+                "pid": record.pid,
+                "service": record.service.name,
+                what: msgspec.to_builtins(answer.rows),
+                "after": answer.after,
+            }
+            for record, answer in sorted(answers.answers, key=lambda pair: pair[0].pid)
+            if isinstance(answer, say.Rows | say.Descriptors)
+        ],
+        "silent": sorted(answers.silent),
+    }
+
+
+def _conversation_answer(identity: str, answers: Ask) -> dict[str, Any]:
     if answers.found:
-        return {"ok": None}
+        record, answer = answers.answers[-1]
+        assert isinstance(answer, say.Conversation)
+        return {
+            "ok": {
+                "connection": identity,
+                "service": record.service.name,
+                "worker": record.pid,
+                "row": msgspec.to_builtins(answer.row),
+                **(answer.found or {"messages": [], "lost": 0, "ended": None}),
+            }
+        }
+    return _not_found(identity, answers)
+
+
+def _end_answer(identity: str, answers: Ask) -> dict[str, Any]:
+    return {"ok": None} if answers.found else _not_found(identity, answers)
+
+
+def _not_found(identity: str, answers: Ask) -> dict[str, Any]:
     if answers.silent:
         return {
             "error": f"no answer from worker {', '.join(map(str, sorted(answers.silent)))}, which may have {identity}"
@@ -162,13 +256,17 @@ class Client:
         self._server = server
         self._incoming = bytearray()
         self._outgoing = bytearray()
+        self._unanswered = 0
+        self._is_heeding = False
         self._is_closed = False
         server.selector.register(sock, selectors.EVENT_READ, self._move)
 
-    def send(self, answer: dict[str, Any]) -> None:
+    def _reply(self, answer: dict[str, Any], identity: int | str | None) -> None:
+        self._unanswered -= 1
         if not self._is_closed:
-            self._outgoing += msgspec.json.encode(answer) + b"\n"
+            self._outgoing += msgspec.json.encode(answer if identity is None else {"id": identity, **answer}) + b"\n"
             self._flush()
+            self._heed()
 
     def close(self) -> None:
         if not self._is_closed:
@@ -182,6 +280,9 @@ class Client:
         self._flush()
         if self._is_closed:
             return
+        self._heed()
+        if self._is_full:
+            return
         try:
             data = self.socket.recv(REQUEST_BYTES_MAX)
         except BlockingIOError:
@@ -189,12 +290,31 @@ class Client:
         except OSError:
             data = b""
         self._incoming += data
-        while not self._is_closed and b"\n" in self._incoming:
-            line, _, rest = self._incoming.partition(b"\n")
-            self._incoming = rest
-            self._server.answer(self, bytes(line))
-        if not data or len(self._incoming) > REQUEST_BYTES_MAX:
+        self._heed()
+        if not data or (b"\n" not in self._incoming and len(self._incoming) > REQUEST_BYTES_MAX):
             self.close()
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether there is so much for it to take that no more is asked for."""
+        return len(self._outgoing) > ANSWER_BYTES_MAX
+
+    def _heed(self) -> None:
+        """Answer the requests that have come."""
+        if self._is_heeding:
+            return  # an answer that is known at once calls us from within
+        self._is_heeding = True
+        try:
+            while not self._is_closed and not self._is_full and b"\n" in self._incoming:
+                line, _, rest = self._incoming.partition(b"\n")
+                self._incoming = rest
+                self._unanswered += 1
+                if self._unanswered > UNANSWERED_MAX:
+                    self._reply({"error": "so many questions at once are too many"}, None)
+                else:
+                    self._server.answer(bytes(line), self._reply)
+        finally:
+            self._is_heeding = False
 
     def _flush(self) -> None:
         try:
@@ -206,7 +326,7 @@ class Client:
         except OSError:
             self.close()
             return
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outgoing else 0)
+        events = (0 if self._is_full else selectors.EVENT_READ) | (selectors.EVENT_WRITE if self._outgoing else 0)
         self._server.selector.modify(self.socket, events, self._move)
 
 

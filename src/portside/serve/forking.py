@@ -10,6 +10,7 @@ from portside.net.sockets import Bound
 from portside.serve import channel as say
 from portside.serve.counters import SharedCounters
 from portside.serve.ledger import SharedLedger
+from portside.serve.observing import Observe
 from portside.serve.records import WorkerRecord
 from portside.serve.settings import ServiceSettings
 from portside.serve.signals import held_back
@@ -24,6 +25,7 @@ def fork_worker(
     ledger: SharedLedger,
     counters: SharedCounters,
     watched: tuple[str, ...] | None,
+    observe: Observe | None,
     now_s: float,
     let_go: Callable[[], None],
 ) -> WorkerRecord:
@@ -53,7 +55,7 @@ def fork_worker(
                 let_go()
                 ours.close()
                 die_with_parent(parent)
-                work(Assignment(settings, bounds, ledger, ledger_slot, counters, theirs, watched))
+                work(Assignment(settings, bounds, ledger, ledger_slot, counters, theirs, watched, observe))
             finally:
                 os._exit(BORN_DEAD)
     theirs.close()

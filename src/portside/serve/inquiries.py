@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from portside.address import Endpoint
 from portside.serve import channel as say
 from portside.serve.ledger import Tally
+from portside.serve.processes import usage_of
 from portside.serve.records import Group, WorkerRecord
 from portside.serve.turns import Turns
 
 ASK_S: Final = 2.0  # how long workers may take to answer a question; a busy one is left out of the answer
 
 
+Answer: TypeAlias = say.Rows | say.Descriptors | say.Conversation | say.Ended
+
+
 @dataclass(eq=False, slots=True)
 class Ask:
-    """A question to the workers, and who is told the answer."""
+    """A question to workers, and who is told the answers. ``in_full``: pages are asked for until the last has come."""
 
     waits_for: set[int]
     done: Callable[[Ask], None]
-    rows: list[tuple[WorkerRecord, say.Row]] = field(default_factory=list)
-    found: bool = False
+    in_full: bool = False
+    answers: list[tuple[WorkerRecord, Answer]] = field(default_factory=list)
+    found: bool = False  # a single thing was asked for, and a worker has it
     silent: set[int] = field(default_factory=set)
+
+    @property
+    def rows(self) -> Iterator[tuple[WorkerRecord, say.Row]]:
+        """The connections that were told of, each with its worker."""
+        for record, answer in self.answers:
+            if isinstance(answer, say.Rows):
+                yield from ((record, row) for row in answer.rows)
 
 
 class Inquiries:
-    """Asks all workers, gathers what they say, and tells it when all have answered or time is up."""
+    """Asks workers, gathers what they say, and tells it when all have answered or time is up."""
 
     def __init__(self, workers: Mapping[int, WorkerRecord], turns: Turns) -> None:
         self._workers = workers
@@ -38,16 +50,27 @@ class Inquiries:
 
     def list_connections(self, done: Callable[[Ask], None]) -> None:
         """Have ``done`` called with the rows of all live connections."""
-        self._ask(done, lambda number: say.ListConnections(number, first=True))
+        self.ask(say.ListConnections, done, in_full=True)
 
     def end_connection(self, identity: str, done: Callable[[Ask], None]) -> None:
         """Have the connection of that id ended, and ``done`` called with whether it was found."""
-        self._ask(done, lambda number: say.EndConnection(number, identity))
+        self.ask(lambda number: say.EndConnection(number, identity), done)
 
-    def _ask(self, done: Callable[[Ask], None], question: Callable[[int], say.ToWorker]) -> None:
-        records = [record for record in self._workers.values() if record.state != "starting"]
+    def ask(
+        self,
+        question: Callable[[int], say.ToWorker],
+        done: Callable[[Ask], None],
+        *,
+        wanted: Callable[[WorkerRecord], bool] = lambda record: True,
+        in_full: bool = False,
+    ) -> None:
+        """Put a question to those workers that are wanted, and have ``done`` called with what they answer.
+
+        ``question`` makes it of the number by which its answers are known.
+        """
+        records = [record for record in self._workers.values() if record.state != "starting" and wanted(record)]
         number = next(self._numbers)
-        self._asks[number] = Ask({record.pid for record in records}, done)
+        self._asks[number] = Ask({record.pid for record in records}, done, in_full)
         for record in records:
             record.tell(question(number))
         if records:
@@ -57,21 +80,22 @@ class Inquiries:
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def take_rows(self, record: WorkerRecord, number: int, rows: Iterable[say.Row], *, more: bool) -> None:
+    def take(self, record: WorkerRecord, answer: Answer) -> None:
+        """A worker has answered; an answer that nobody waits for any more is nobody's."""
+        number = answer.ask
         ask = self._asks.get(number)
         if ask is None:
             return
-        ask.rows += [(record, row) for row in rows]
-        if more:
-            record.tell(say.ListConnections(number, first=False))
-        else:
-            self._answered(number, ask, record.pid)
-
-    def take_ended(self, record: WorkerRecord, number: int, *, found: bool) -> None:
-        ask = self._asks.get(number)
-        if ask is not None:
-            ask.found = ask.found or found
-            self._answered(number, ask, record.pid)
+        ask.answers.append((record, answer))
+        match answer:
+            case say.Rows(after=int(place)) if ask.in_full:
+                record.tell(say.ListConnections(number, after=place))
+                return
+            case say.Ended(found=True):
+                ask.found = True
+            case say.Conversation(found=found, row=row) if found is not None or row is not None:
+                ask.found = True
+        self._answered(number, ask, record.pid)
 
     def forget(self, record: WorkerRecord) -> None:
         """A worker is gone and will answer nothing more."""
@@ -102,14 +126,29 @@ def row_of_service(
         "model": settings.model,
         "listen": [str(endpoint) for endpoint in endpoints],
         "state": state,
-        "workers": [
-            {"pid": record.pid, "state": record.state, "age_s": round(now_s - record.started_s, 3)}
-            for record in sorted(workers, key=lambda record: record.pid)
-        ],
+        "workers": [row_of_worker(record, now_s) for record in sorted(workers, key=lambda record: record.pid)],
         "open": group.ledger.total,
         "limit": settings.limits.connections,
         **_totals(group.ledger.tally()),
     }
+
+
+def row_of_worker(record: WorkerRecord, now_s: float) -> dict[str, Any]:
+    """Return the worker as ``ps`` shows it: since when it is there, and what it has used."""
+    return {
+        "pid": record.pid,
+        "state": record.state,
+        "age_s": round(now_s - record.started_s, 3),
+        **shown_usage(record.pid),
+    }
+
+
+def shown_usage(pid: int) -> dict[str, Any]:
+    """Return what the process has used, as ``ps`` shows it; null where nobody knows."""
+    usage = usage_of(pid)
+    if usage is None:
+        return {"cpu_s": None, "rss_bytes": None, "threads": None}
+    return {"cpu_s": usage.cpu_s, "rss_bytes": usage.rss_bytes, "threads": usage.threads}
 
 
 def _totals(tally: Tally) -> dict[str, Any]:

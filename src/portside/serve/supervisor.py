@@ -13,7 +13,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -22,9 +24,10 @@ from portside.net.sockets import Bound
 from portside.serve import channel as say
 from portside.serve import listening, running
 from portside.serve.counters import SharedCounters
-from portside.serve.inquiries import row_of_service
+from portside.serve.inquiries import row_of_service, shown_usage
 from portside.serve.ledger import SharedLedger
 from portside.serve.lifecycle import Identity, Notifier, raise_descriptor_limit
+from portside.serve.observing import Observe
 from portside.serve.records import Group, Roll, Told, WorkerRecord, how, why_not_born
 from portside.serve.settings import ServerSettings, ServiceSettings
 from portside.serve.signals import SignalInbox, let_through
@@ -46,17 +49,17 @@ FORCE_S: Final = 2.0  # how long killed workers are waited for
 FORK_RETRY_S: Final = 1.0  # when the machine has no process to give
 STALE_ROLL_S: Final = 30.0  # a reload whose workers take longer gives way to the next one
 
-Watched: TypeAlias = tuple[str, ...] | None  # files to watch beside code, with --reload
 Reread: TypeAlias = Callable[[], ServerSettings]
 
 
-def run(settings: ServerSettings, *, reread: Reread | None = None) -> int:
+def run(settings: ServerSettings, *, reread: Reread | None = None, observe: Observe | None = None) -> int:
     """Serve until stopped, and return the exit status: 0 stopped, 4 workers keep crashing, 130 forced.
 
-    ``reread`` returns the settings anew at each reload, or raises what is wrong with them.
+    ``reread`` returns the settings anew at each reload, or raises what is wrong with them. ``observe`` makes what keeps
+    in mind in each worker what is said, as long as there is a control socket to ask for it.
     Raises: LocalError when the server could not start; UsageError when what was asked for cannot be meant.
     """
-    return Supervisor(settings, reread or (lambda: settings)).run()
+    return Supervisor(settings, reread or (lambda: settings), observe).run()
 
 
 class Supervisor:
@@ -66,11 +69,13 @@ class Supervisor:
         self,
         settings: ServerSettings,
         reread: Reread,
+        observe: Observe | None = None,
         *,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._settings = settings
         self._reread = reread
+        self._observe = observe
         self._clock = clock
         self._notifier = Notifier(os.environ, os.getpid())
         self._turns = Turns(clock)
@@ -81,6 +86,7 @@ class Supervisor:
         self._roll: Roll | None = None
         self._again: list[Told] | None = None  # a reload asked for while one was under way, and who waits for it
         self.inquiries = self._force.inquiries
+        self.failures = self._force.failures
         self._interrupts = 0
         self._exit_status: int | None = None
         self._leaves_with = STOPPED
@@ -89,6 +95,7 @@ class Supervisor:
         self._inbox: SignalInbox
         self._control: ControlServer | None = None
         self.started_s = clock()
+        self.started_at = datetime.now(UTC)
 
     # ── the life of it ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -168,7 +175,7 @@ class Supervisor:
 
     # ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _spawn(self, group: Group, slot: int, plan: listening.Plan, *, watched: Watched) -> WorkerRecord:
+    def _spawn(self, group: Group, slot: int, plan: listening.Plan, server: ServerSettings) -> WorkerRecord:
         """Fork one worker. Raises: LocalError when the machine has no process, descriptor or slot to give."""
         settings = group.settings
         bounds = plan.bounds(settings, slot)
@@ -178,7 +185,8 @@ class Supervisor:
             bounds=bounds,
             ledger=group.ledger,
             counters=group.counters,
-            watched=watched,
+            watched=server.watched,
+            observe=self._observe if server.control is not None else None,
             let_go=lambda: self._let_go_in_child(bounds, plan),
         )
 
@@ -257,7 +265,7 @@ class Supervisor:
         if self._phase != "running" or self._groups.get(name) is not group or slot in group.workers:
             return
         try:
-            group.workers[slot] = self._spawn(group, slot, self._plan, watched=self._settings.watched)
+            group.workers[slot] = self._spawn(group, slot, self._plan, self._settings)
         except LocalError as error:
             log.error("%s: %s; trying again", name, error)
             self._turns.after(FORK_RETRY_S, lambda: self._refill(group, slot))
@@ -301,7 +309,7 @@ class Supervisor:
                 model_module(service.model)
                 roll.groups[service.name] = group = self._new_group(service)
                 for slot in range(listening.slots_of(service)):
-                    record = self._spawn(group, slot, plan, watched=settings.watched)
+                    record = self._spawn(group, slot, plan, settings)
                     record.roll = roll
                     group.workers[slot] = record
                     roll.waits_for.add(record.pid)
@@ -450,6 +458,24 @@ class Supervisor:
                 if self._phase == "starting":
                     raise
                 log.exception("the control socket %s cannot be opened", settings.control)
+
+    def health(self) -> dict[str, Any]:
+        """Return the state of the server; it is ready while every service has a worker and nothing stops it."""
+        states = [self._state_of(group) for group in self._groups.values()]
+        is_ready = self._phase == "running" and all(state in ("ready", "degraded") for state in states)
+        return {"state": self._phase, "ready": is_ready}
+
+    def stats(self) -> dict[str, Any]:
+        """Return what there is to count: of the supervisor itself, and of each service."""
+        return {
+            "version": str(sys.modules["portside"].__version__),
+            "pid": os.getpid(),
+            **self.health(),
+            "started_at": self.started_at.isoformat(timespec="milliseconds"),
+            "up_s": round(self._clock() - self.started_s, 3),
+            **shown_usage(os.getpid()),
+            "services": list(self.services()),
+        }
 
     def services(self) -> Iterator[dict[str, Any]]:
         """Yield each service as ``ps`` shows it, without its connections."""

@@ -19,16 +19,16 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from portside.address import UnixAddress
 from portside.errors import ConnectionLost, PortsideError, UsageError
-from portside.events import EndReason
 from portside.net.sockets import Bound
-from portside.net.stream import Stream
 from portside.serve import channel as say
 from portside.serve import running
+from portside.serve.descriptors import page_of_descriptors
+from portside.serve.observing import BLIND, Observe, Observer, Sight
+from portside.serve.roster import Connections, LiveConnections
 from portside.serve.service import CUT_OFF, Service
 from portside.serve.settings import ServiceSettings
-from portside.serve.sweeper import TICK_S, Sweeper, publish
+from portside.serve.sweeper import TICK_S, Sweeper
 
 if TYPE_CHECKING:
     from portside.net.tls import ServerTls
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("portside")
 
 DRAIN_TICK_S: Final = 0.1  # how often a draining worker looks for connections that wait for input, to say goodbye
+BACKLOG_BYTES_MAX: Final = 262_144  # beyond it the supervisor is not told of failures any more: it counts them anyway
 CUT_GRACE_S: Final = 0.5  # what a handler has left to put things in order after its connection was cut off
 
 BORN_DEAD: Final = 70  # exit statuses of a worker, for the supervisor's records; 0 is an end that was asked for
@@ -65,6 +66,7 @@ class Assignment:
     counters: SharedCounters
     channel: say.Channel
     watched: tuple[str, ...] | None = None  # with --reload: files to watch beside the code that is imported
+    observe: Observe | None = None  # where somebody may ask: makes what keeps in mind what is said
 
 
 class Worker:
@@ -82,11 +84,13 @@ class Worker:
         channel: say.Channel,
         *,
         watched: tuple[str, ...] | None = None,
+        observer: Observer = BLIND,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.service = service
         self.bounds = bounds
         self.sweeper = Sweeper(service, clock)
+        self.observer = observer
         self.stopping = threading.Event()
         self.stop_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.connections: Connections = LiveConnections(service)
@@ -98,7 +102,6 @@ class Worker:
         self._is_told_to_go = False
         self._released = threading.Condition()
         service.on_release = self._note_release
-        self._pages: Iterator[list[say.Row]] = iter(())
         self._code = CodeWatch(watched) if watched is not None else None
 
     # ── for the model ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -266,16 +269,23 @@ class Worker:
             case say.Drain(deadline_s):
                 self.drain(deadline_s)
                 self._drain_step()
-            case say.ListConnections(ask, first):
-                if first:
+            case say.ListConnections(ask, after, limit):
+                if not after:
                     self.connections.publish()  # the counters shall agree with the rows
-                    self._pages = pages_of(self.connections.rows(), say.ROWS_A_PAGE)
-                page = next(self._pages, [])
-                self._say(say.Rows(ask, page, more=len(page) == say.ROWS_A_PAGE))
+                self._say(say.Rows(ask, *self.connections.page(after, limit)))
+            case say.ListDescriptors(ask, after, limit):
+                self._say(say.Descriptors(ask, *page_of_descriptors(after, limit, self.connections.by_descriptor())))
+            case say.ShowConversation(ask, identity, after, limit):
+                found = self.observer.conversation(identity, after, limit)
+                self._say(say.Conversation(ask, found, self.connections.row(identity)))
             case say.EndConnection(ask, identity, reason):
                 words = OPERATOR_WORDS if reason == "stopped" else SHUTDOWN_WORDS
-                found = self.connections.end(identity, words, reason)
-                self._say(say.Ended(ask, found))
+                self._say(say.Ended(ask, self.connections.end(identity, words, reason)))
+
+    def failed(self, failure: Sight) -> None:
+        """Tell the supervisor what the observer saw of a handler's failure, unless it has enough to hear already."""
+        if self._channel.backlog_bytes < BACKLOG_BYTES_MAX:
+            self._say(say.HandlerFailed(failure))
 
     def _say(self, message: say.FromWorker) -> None:
         with self._channel_lock:
@@ -297,100 +307,6 @@ class Worker:
                 log.info("%s: the certificate files have changed and were read anew", self.service.name)
         except (PortsideError, OSError) as error:
             log.error("%s: the certificate files have changed, but the old ones stay: %s", self.service.name, error)
-
-
-# ── connections, as the supervisor asks for them ─────────────────────────────────────────────────────────────────────
-
-
-class Connections:
-    """The live connections of a worker, wherever they live; the fork model has its own."""
-
-    def rows(self) -> Iterator[say.Row]:
-        raise NotImplementedError
-
-    def publish(self) -> None:
-        """Write the counters of now into the ledger."""
-        raise NotImplementedError
-
-    def end(self, identity: str, why: str, reason: EndReason = "stopped") -> bool:
-        """End one, as an operator asks; False if there is none of that name."""
-        raise NotImplementedError
-
-    def say_goodbye(self, why: str) -> None:
-        """Let those go that wait for input and have words for it in their protocol."""
-        raise NotImplementedError
-
-    def count(self) -> int:
-        """Return how many there are."""
-        raise NotImplementedError
-
-    def cut_off(self) -> None:
-        """End all that are left."""
-        raise NotImplementedError
-
-
-class LiveConnections(Connections):
-    """Those of ``service.live``, in this process."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def rows(self) -> Iterator[say.Row]:
-        for connection in list(self._service.live.values()):
-            yield row_of(connection)
-
-    def publish(self) -> None:
-        publish(self._service)
-
-    def end(self, identity: str, why: str, reason: EndReason = "stopped") -> bool:
-        connection = self._service.live.get(identity)
-        if connection is None:
-            return False
-        connection.end(reason, self._service.goodbye(why) if connection.state == "reading" else b"")
-        return True
-
-    def say_goodbye(self, why: str) -> None:
-        if self._service.battery.refusal is None:
-            return
-        for connection in list(self._service.live.values()):
-            if connection.state == "reading":
-                connection.end("drained", self._service.goodbye(why))
-
-    def count(self) -> int:
-        return len(self._service.live)
-
-    def cut_off(self) -> None:
-        for connection in list(self._service.live.values()):
-            connection.end("drained")
-
-
-def row_of(connection: Stream) -> say.Row:
-    tls = connection.tls
-    try:
-        local = connection.local
-    except (PortsideError, OSError):
-        local = UnixAddress("")  # its handler has closed it and goes on; nobody had asked before
-    return say.Row(
-        id=connection.id,
-        peer=say.address_json(connection.peer),
-        local=say.address_json(local),
-        started_at=connection.started_at.isoformat(timespec="milliseconds"),
-        age_s=round(connection.age_s, 3),
-        bytes_in=connection.all_bytes_in,
-        bytes_out=connection.all_bytes_out,
-        state=connection.state,
-        tls=tls.version if tls is not None else None,
-    )
-
-
-def pages_of(rows: Iterator[say.Row], size: int) -> Iterator[list[say.Row]]:
-    page: list[say.Row] = []
-    for row in rows:
-        page.append(row)
-        if len(page) == size:
-            yield page
-            page = []
-    yield page
 
 
 # ── code that changed on disk ────────────────────────────────────────────────────────────────────────────────────────
@@ -459,7 +375,9 @@ def _work(assignment: Assignment) -> int:
     except Exception as error:
         channel.send(say.Failed(isinstance(error, UsageError), _sentence(error)))
         return BORN_DEAD
-    worker = Worker(service, assignment.bounds, channel, watched=assignment.watched)
+    observer = BLIND if assignment.observe is None else assignment.observe()
+    worker = Worker(service, assignment.bounds, channel, watched=assignment.watched, observer=observer)
+    observer.begin(worker.failed)
     signal.signal(signal.SIGTERM, lambda *_: worker.note_signal())
     try:
         model_module(settings.model).run(worker)

@@ -12,9 +12,11 @@ from portside.errors import ConnectionLost
 from portside.net.sockets import Bound
 from portside.serve import channel as say
 from portside.serve.counters import SharedCounters
+from portside.serve.failures import Failures
 from portside.serve.forking import fork_worker
 from portside.serve.inquiries import Inquiries
 from portside.serve.ledger import SharedLedger
+from portside.serve.observing import Observe
 from portside.serve.records import WorkerRecord
 from portside.serve.settings import ServiceSettings
 from portside.serve.turns import Turns
@@ -42,6 +44,7 @@ class Workforce:
     def __init__(self, turns: Turns, decider: Decider, clock: Callable[[], float] = monotonic) -> None:
         self.workers: dict[int, WorkerRecord] = {}
         self.inquiries = Inquiries(self.workers, turns)
+        self.failures = Failures()
         self._turns = turns
         self._decider = decider
         self._clock = clock
@@ -55,6 +58,7 @@ class Workforce:
         ledger: SharedLedger,
         counters: SharedCounters,
         watched: tuple[str, ...] | None,
+        observe: Observe | None,
         let_go: Callable[[], None],
     ) -> WorkerRecord:
         """Fork one worker; ``let_go`` is called in it. Raises: LocalError when the machine has nothing to give."""
@@ -65,6 +69,7 @@ class Workforce:
             ledger=ledger,
             counters=counters,
             watched=watched,
+            observe=observe,
             now_s=self._clock(),
             let_go=let_go,
         )
@@ -135,7 +140,7 @@ class Workforce:
                 self._decider.worker_leaving(record)
             case say.Changed(files):
                 self._decider.code_changed(files)
-            case say.Rows(number, rows, more):
-                self.inquiries.take_rows(record, number, rows, more=more)
-            case say.Ended(number, found):
-                self.inquiries.take_ended(record, number, found=found)
+            case say.HandlerFailed(failure):
+                self.failures.add(record, failure)
+            case say.Rows() | say.Descriptors() | say.Conversation() | say.Ended():
+                self.inquiries.take(record, message)

@@ -8,12 +8,13 @@ worker itself has no threads, for only then is every fork safe.
 from __future__ import annotations
 
 import gc
+import itertools
 import logging
 import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from time import monotonic
@@ -30,12 +31,15 @@ from portside.serve import channel as say
 from portside.serve.ledger import Tally
 from portside.serve.models.accepting import Acceptor, Visit, connect_visit
 from portside.serve.models.messages import MESSAGES_AT_ONCE, waiting_messages
+from portside.serve.observing import Sight
+from portside.serve.roster import Connections, Page, row_of
 from portside.serve.service import HANDLER_FAILED, LIVE_BYTES_IN, LIVE_BYTES_OUT, OPEN, OPENED
 from portside.serve.signals import held_back, let_through, restore_defaults, wake_through
-from portside.serve.worker import BORN_DEAD, Connections, Worker, die_with_parent, leave, row_of
+from portside.serve.worker import BORN_DEAD, Worker, die_with_parent, leave
 
 log = logging.getLogger("portside")
 
+LAST_WORDS_S: Final = 1.0  # what a child waits at most until its worker has heard how its connection went
 CUT_LATER_S: Final = 1.0  # a child's own drain ends after its worker's, which counts and records those cut off
 
 
@@ -63,6 +67,7 @@ def run(worker: Worker) -> None:
 class Child:
     """A child process and the connection (or datagram) it is for."""
 
+    number: int  # among all of its worker's, in the order of their births
     pid: int
     channel: say.Channel
     peer: Address
@@ -81,6 +86,7 @@ class House(Connections):
         self._service = worker.service
         self._children: dict[int, Child] = {}
         self._by_channel: dict[int, Child] = {}
+        self._numbers = itertools.count(1)
         self._messages = 0
         self._due_s = monotonic() + worker.tick_s
         # Deaths of children and signals wake us through a pipe, as bytes nobody has to read one by one.
@@ -153,6 +159,8 @@ class House(Connections):
                     child.row, child.row_at_s = row, monotonic()
                 case say.Over(tally):
                     child.tally = Tally(**tally)
+                case say.Seen(sight):
+                    self._worker.observer.take(sight)
 
     def _hang_up(self, child: Child) -> None:
         if self._by_channel.pop(child.channel.fileno(), None) is not None:
@@ -211,17 +219,29 @@ class House(Connections):
 
     # ── as the supervisor asks ───────────────────────────────────────────────────────────────────────────────────────
 
-    def rows(self) -> Iterator[say.Row]:
-        for child in self._children.values():
-            if child.row is not None:
-                yield structs.replace(child.row, age_s=round(child.row.age_s + monotonic() - child.row_at_s, 3))
+    def page(self, after: int, limit: int) -> Page:
+        behind = [child for child in self._children.values() if child.row is not None and child.number > after]
+        first = behind[:limit]  # a dict keeps the order in which they were born
+        rows = [row for child in first if (row := _row_now(child)) is not None]
+        return rows, first[-1].number if len(behind) > len(first) else None
+
+    def row(self, identity: str) -> say.Row | None:
+        child = self._child_with(identity)
+        return None if child is None else _row_now(child)
+
+    def by_descriptor(self) -> dict[int, str]:
+        return {}  # the sockets are their processes' alone
+
+    def _child_with(self, identity: str) -> Child | None:
+        found = (child for child in self._children.values() if child.row is not None and child.row.id == identity)
+        return next(found, None)
 
     def end(self, identity: str, why: str, reason: EndReason = "stopped") -> bool:
-        for child in self._children.values():
-            if child.row is not None and child.row.id == identity:
-                self._tell(child, say.EndConnection(0, identity))
-                return True
-        return False
+        child = self._child_with(identity)
+        if child is None:
+            return False
+        self._tell(child, say.EndConnection(0, identity))
+        return True
 
     def say_goodbye(self, why: str) -> None:
         left_s = self._worker.drain_left_s
@@ -293,7 +313,7 @@ class House(Connections):
                 ours.close()
                 self._be_the_child(serve, peer=peer, acceptor=acceptor, channel=theirs, parent=parent)
         theirs.close()
-        child = Child(pid, ours, peer, is_message)
+        child = Child(next(self._numbers), pid, ours, peer, is_message)
         self._children[pid] = child
         self._by_channel[ours.fileno()] = child
         self._epoll.register(ours.fileno(), select.EPOLLIN)
@@ -335,7 +355,8 @@ class ChildWorker(Worker):
     """The worker in a child: one connection, swept and ended as any other, and reported every tick."""
 
     def __init__(self, parent: Worker, channel: say.Channel) -> None:
-        super().__init__(parent.service, parent.bounds, channel)
+        super().__init__(parent.service, parent.bounds, channel, observer=parent.observer)
+        self.observer.begin_in_child(self._see)
         self._reported: say.Row | None = None
 
     def tick(self) -> None:
@@ -346,12 +367,24 @@ class ChildWorker(Worker):
     def over(self, tally: Tally) -> None:
         """Tell the worker what the connection came to. The housekeeping thread may be telling something too."""
         self._say(say.Over(asdict(tally)))
+        self._quietly(lambda: self._channel.finish(LAST_WORDS_S))
+
+    def _see(self, sight: Sight) -> None:
+        """Tell the worker what the observer saw, unless it has enough to hear already."""
+        if not self._channel.backlog_bytes:
+            self._say(say.Seen(sight))
 
     def report(self, row: say.Row) -> None:
         """Tell the worker how the connection goes, if that has changed."""
         if self._reported is None or _moved(row) != _moved(self._reported):
             self._reported = row
-            self._say(say.Rows(0, [row], more=False))
+            self._say(say.Rows(0, [row]))
+
+
+def _row_now(child: Child) -> say.Row | None:
+    if child.row is None:
+        return None
+    return structs.replace(child.row, age_s=round(child.row.age_s + monotonic() - child.row_at_s, 3))
 
 
 def _moved(row: say.Row) -> tuple[int, int, str]:

@@ -1,0 +1,179 @@
+"""The observer in a worker: hears what is said and what fails, keeps the one, tells of the other.
+
+It listens to three kinds of events. A battery without words emits none of the first, and costs nothing here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import monotonic, time
+from typing import Any, Final, TypeAlias
+
+from portside import events
+from portside.observe.conversation import Conversations, Message
+from portside.observe.log import address_fields, error_text, traceback_of
+
+Sight: TypeAlias = dict[str, Any]
+"""What was seen, as an object of JSON: what a child tells its worker, and a worker whoever asks."""
+
+FAILURES_PER_S: Final = 10  # of a worker; a handler that fails at everything must not keep the supervisor busy
+TRACEBACK_CHARACTERS_MAX: Final = 16_384  # the end of it, which says what failed
+
+
+class Witness:
+    """See ``serve.observing.Observer``, whose contract this keeps."""
+
+    def __init__(
+        self,
+        conversations: Conversations | None = None,
+        *,
+        now_s: Callable[[], float] = time,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._conversations = conversations or Conversations()
+        self._now_s = now_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tell_failure: Callable[[Sight], None] = _to_nobody
+        self._tell: Callable[[Sight], None] | None = None
+        self._second_s = 0.0  # the second in which failures are counted, …
+        self._failures = 0  # … how many it had
+        self._end: Callable[[], None] = _nothing
+
+    def begin(self, tell_failure: Callable[[Sight], None]) -> None:
+        """Listen from now on, and tell of failures."""
+        self._tell_failure = tell_failure
+        self._end = events.subscribe(self._hear, events.Spoke, events.ConnectionClosed, events.HandlerFailed)
+
+    def end(self) -> None:
+        """Hear no more."""
+        self._end()
+
+    def begin_in_child(self, tell: Callable[[Sight], None]) -> None:
+        """Tell what is heard from now on, instead of keeping it."""
+        self._tell = tell
+
+    def take(self, sight: Sight) -> None:
+        """Keep, or tell of, what the observer of a child has told."""
+        match sight:
+            case {"saw": "message"}:
+                self._keep(**{key: value for key, value in sight.items() if key != "saw"})
+            case {"saw": "end", "connection": connection, "how": how}:
+                with self._lock:
+                    self._conversations.end(connection, how)
+            case {"saw": "failure", "failure": failure}:
+                self._failed(failure)
+
+    def conversation(self, connection: str, after: int, limit: int) -> Sight | None:
+        """Return what is kept of it, newer than ``after``; None if nothing ever was."""
+        with self._lock:
+            conversation = self._conversations.of(connection)
+            if conversation is None:
+                return None
+            messages, lost = conversation.newer_than(after, limit)
+            ended = conversation.ended
+        return {"messages": [shown_message(message) for message in messages], "lost": lost, "ended": ended}
+
+    # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _hear(self, event: events.Event) -> None:
+        match event:
+            case events.Spoke():
+                self._spoke(event)
+            case events.ConnectionClosed():
+                self._see({"saw": "end", "connection": event.connection, "how": shown_end(event, self._now_s())})
+            case events.HandlerFailed():
+                self._see({"saw": "failure", "failure": shown_failure(event, self._now_s())})
+
+    def _spoke(self, event: events.Spoke) -> None:
+        said = {
+            "connection": event.connection,
+            "time_s": self._now_s(),
+            "direction": event.direction,
+            "words": event.words,
+            "size_bytes": event.size_bytes,
+            "lane": event.lane,
+        }
+        if self._tell is None:
+            self._keep(**said)
+        else:
+            self._tell({"saw": "message", **said})
+
+    def _see(self, sight: Sight) -> None:
+        if self._tell is None:
+            self.take(sight)
+        else:
+            self._tell(sight)
+
+    def _keep(self, **said: Any) -> None:
+        with self._lock:
+            self._conversations.add(**said)
+
+    def _failed(self, failure: Sight) -> None:
+        """Tell of a failure, unless there are too many of them: the ledger counts them all."""
+        now_s = self._clock()
+        with self._lock:
+            if now_s - self._second_s >= 1.0:
+                self._second_s, self._failures = now_s, 0
+            self._failures += 1
+            is_heard = self._failures <= FAILURES_PER_S
+        if is_heard:
+            self._tell_failure(failure)
+
+
+# ── as it is shown ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def shown_message(message: Message) -> Sight:
+    """Return the message as the control socket gives it."""
+    return {
+        "seq": message.seq,
+        "time": shown_time(message.time_s),
+        "direction": message.direction,
+        "lane": message.lane,
+        "words": message.words,
+        "bytes": message.size_bytes,
+    }
+
+
+def shown_end(event: events.ConnectionClosed, at_s: float) -> Sight:
+    """Return how a connection ended, and between whom it was: nobody else knows that any more."""
+    return {
+        "time": shown_time(at_s),
+        "reason": event.reason,
+        "detail": event.detail,
+        "local": address_fields(event.local),
+        "peer": address_fields(event.peer),
+        "bytes_in": event.bytes_in,
+        "bytes_out": event.bytes_out,
+        "duration_s": round(event.duration_s, 6),
+    }
+
+
+def shown_failure(event: events.HandlerFailed, at_s: float) -> Sight:
+    """Return the failure with the end of its traceback."""
+    traceback = traceback_of(event.error)
+    if len(traceback) > TRACEBACK_CHARACTERS_MAX:
+        traceback = "…" + traceback[1 - TRACEBACK_CHARACTERS_MAX :]
+    return {
+        "time": shown_time(at_s),
+        "connection": event.connection or None,
+        "peer": address_fields(event.peer),
+        "error": error_text(event.error),
+        "traceback": traceback,
+    }
+
+
+def shown_time(at_s: float) -> str:
+    """Return the time in ISO 8601 to the microsecond, in UTC."""
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="microseconds")
+
+
+def _to_nobody(sight: Sight) -> None:
+    pass
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,67 @@
+"""The open files of this process, as the lectures' table shows them: each number, and what stands behind it.
+
+A process may always read its own; after it has become another user, nobody but root could read it from outside.
+Source: proc(5), /proc/PID/fd.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from portside.net.opened import OpenSocket, look_at
+from portside.serve import channel as say
+
+_KINDS: Final = (  # what a link's target begins with, and what that is
+    ("socket:", "socket"),
+    ("pipe:", "pipe"),
+    ("/dev/pts/", "terminal"),
+    ("/dev/", "device"),
+    ("/memfd:", "memory"),
+    ("anon_inode:[eventpoll]", "epoll"),
+    ("anon_inode:[eventfd]", "eventfd"),
+    ("/", "file"),
+)
+
+
+def page_of_descriptors(
+    after: int, limit: int, connections: Mapping[int, str]
+) -> tuple[list[say.Descriptor], int | None]:
+    """Return at most ``limit`` open files with numbers above ``after``, and the last number where others follow.
+
+    ``connections`` are the ids of live connections by their descriptors.
+    """
+    try:
+        numbers = sorted(number for entry in os.listdir("/proc/self/fd") if (number := int(entry)) > after)
+    except OSError:
+        return [], None  # no /proc here
+    rows = [row for number in numbers[:limit] if (row := _row_of(number, connections)) is not None]
+    return rows, numbers[limit - 1] if len(numbers) > limit else None
+
+
+def _row_of(number: int, connections: Mapping[int, str]) -> say.Descriptor | None:
+    try:
+        target = os.readlink(f"/proc/self/fd/{number}")
+    except OSError:
+        return None  # closed meanwhile: the one that listed the directory, or another thread's
+    kind = next((kind for start, kind in _KINDS if target.startswith(start)), target.partition(":")[0])
+    found = look_at(number) if kind == "socket" else None
+    if found is None:
+        return say.Descriptor(number, kind, target)
+    return _socket_row(number, target, found, connections.get(number))
+
+
+def _socket_row(number: int, target: str, found: OpenSocket, connection: str | None) -> say.Descriptor:
+    return say.Descriptor(
+        fd=number,
+        kind="socket",
+        target=target,
+        protocol=found.protocol,
+        state=found.state,
+        local=say.address_json(found.local) if found.local is not None else None,
+        peer=say.address_json(found.peer) if found.peer is not None else None,
+        queued_in=found.queued_in_bytes,
+        queued_out=found.queued_out_bytes,
+        connection=connection,
+    )
