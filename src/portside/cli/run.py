@@ -103,6 +103,7 @@ def start(configure: Configure) -> int:
     settings = configure().settings
 
     from portside.observe import log
+    from portside.observe.witness import Witness
     from portside.serve import supervisor
 
     def reread() -> ServerSettings:
@@ -116,7 +117,7 @@ def start(configure: Configure) -> int:
         from portside.cli.preload import import_everything
 
         import_everything()
-    return supervisor.run(settings, reread=reread)
+    return supervisor.run(settings, reread=reread, observe=Witness)
 
 
 def _warn_of_unused_certificates(settings: ServerSettings) -> None:
