@@ -41,7 +41,6 @@ _BLOCK: Final = struct.Struct("=II")  # how many packets, and where the first is
 _PACKET: Final = struct.Struct("=IIIIIIHH4xIH10x2x2sIHBB8s")
 _READY: Final = 1  # TP_STATUS_USER: the block is ours
 _VLAN_VALID: Final = 1 << 4
-_CHECKSUM_NOT_READY: Final = 1 << 3
 _VLAN_TYPE_VALID: Final = 1 << 6
 _VLAN: Final = 0x8100
 _NS_PER_S: Final = 1_000_000_000
@@ -52,8 +51,7 @@ class PassingPacket(NamedTuple):
 
     ``packet_type`` (0 to us, 1 broadcast, 2 multicast, 3 to others, 4 from us) and ``hardware`` are the kernel's
     numbers of linux/if_packet.h and net/if_arp.h, ``protocol`` an EtherType. ``link_bytes`` is how long the link's
-    header is, ``address`` the sender's on the link. ``has_no_checksum``: it was left to hardware that never computed
-    it, as on loopback.
+    header is, ``address`` the sender's on the link.
     """
 
     interface: int
@@ -65,7 +63,6 @@ class PassingPacket(NamedTuple):
     protocol: int
     link_bytes: int
     address: bytes
-    has_no_checksum: bool
 
 
 class PacketSocket:
@@ -185,7 +182,6 @@ def _packets_in(ring: mmap.mmap, start: int) -> Iterator[PassingPacket]:
             int.from_bytes(protocol, "big"),
             link_bytes,
             address[:address_bytes],
-            bool(status & _CHECKSUM_NOT_READY),
         )
         at += following
 
