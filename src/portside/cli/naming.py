@@ -47,7 +47,7 @@ class HandlerFinder:
         return Found(
             name=name,
             what=name,
-            load=partial(_load_battery, name),
+            load=partial(_load_battery, name, self.folders),
             port=spec.port,
             datagrams=spec.datagram,
             arguments=tuple(option.name for option in spec.options),
@@ -71,7 +71,9 @@ def _guess(target: str) -> str:
 # ── in a worker ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _load_battery(name: str, arguments: Mapping[str, object], streams: bool, datagrams: bool) -> Battery:
+def _load_battery(
+    name: str, folders: tuple[str, ...], arguments: Mapping[str, object], streams: bool, datagrams: bool
+) -> Battery:
     from portside.accounts.counters import LocalCounters
     from portside.protocols import catalogue
     from portside.serve import running
@@ -82,6 +84,7 @@ def _load_battery(name: str, arguments: Mapping[str, object], streams: bool, dat
         "service": ours.service or name,
         "tls": ours.tls,
         "counters": LocalCounters() if ours.counters is None else ours.counters,
+        "find": partial(load_object, folders=folders),
     }
     wanted = {key: value for key, value in given.items() if key in catalogue.describe(name).given}
     return catalogue.load(name, {**arguments, **wanted})
@@ -104,10 +107,21 @@ def load_handler(
 ) -> Battery:
     """Import what ``MODULE:a.b.c`` names and return it as a battery.
 
-    With ``factory`` the thing is called, without arguments, and gives the handler. A handler is a callable that takes
-    a connection (or a message, on datagram endpoints), or a Battery. Raises: UsageError, with the nearest name, or with
-    the place in the code where it failed.
+    A handler is a callable that takes a connection (or a message, on datagram endpoints), or a Battery.
+    Raises: UsageError as ``load_object`` does, and for what is no handler.
     """
+    found = load_object(target, factory=factory, folders=folders)
+    return _battery_of(target, found, streams=streams, datagrams=datagrams)
+
+
+def load_object(target: str, *, factory: bool = False, folders: tuple[str, ...] = ()) -> object:
+    """Import what ``MODULE:a.b.c`` names and return it.
+
+    With ``factory`` the thing is called, without arguments, and what it gives is returned. Raises: UsageError, with the
+    nearest name, or with the place in the code where it failed.
+    """
+    if not _TARGET.fullmatch(target):
+        raise UsageError(f"{target!r} names nothing: write MODULE:NAME{_guess(target)}")
     module_name, _, path = target.partition(":")
     found: Any = import_module(module_name, folders)
     parts = path.split(".")
@@ -118,9 +132,7 @@ def load_handler(
                 f"{so_far} has no {name!r}{hint(name, [other for other in dir(found) if other[:2] != '__'])}"
             )
         found = getattr(found, name)
-    if factory:
-        found = _call(target, found)
-    return _battery_of(target, found, streams=streams, datagrams=datagrams)
+    return _call(target, found) if factory else found
 
 
 def _call(target: str, factory: object) -> object:

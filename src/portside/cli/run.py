@@ -242,7 +242,7 @@ def battery_command(name: str) -> click.Command:
     return ServingCommand(
         name,
         callback=callback,
-        params=[*own, *setting_options(_is_for_batteries)],
+        params=[*own, *setting_options(lambda setting: _is_for_batteries(setting) or setting.name in spec.given)],
         help=f"{_capitalized(spec.sentence)}.",
     )
 

@@ -18,12 +18,13 @@ import httptools
 from portside.protocols.http.framing import Framing, framing_of
 from portside.protocols.http.limits import HttpLimits
 from portside.protocols.http.refusals import RequestRefused
-from portside.protocols.http.targets import Target, parse_target
+from portside.protocols.http.targets import parse_target
 
 _EMPTY_LINE: Final = b"\r\n\r\n"
 _VERSIONS: Final = {b" HTTP/1.1\r": "1.1", b" HTTP/1.0\r": "1.0"}
 _OTHER_VERSION: Final = re.compile(rb"[!-~]+ [!-~]+ HTTP/\d\.\d")
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ ")
+_BLANKS: Final = frozenset({b" ", b"\t"})
 _NOTED: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect"})
 
 # Chunk sizes, extensions and trailers are read for nothing: a byte in a chunk of its own costs five of them, and
@@ -34,10 +35,14 @@ _FRAMING_BYTES_FREE: Final = 16_384
 
 @dataclass(slots=True)
 class RequestHead:
-    """A request up to its body. Header names are in lower case, everything else is as it came."""
+    """A request up to its body. Header names are in lower case, everything else is as it came.
+
+    Where the target itself names its host, that has replaced the value of Host (RFC 9112 section 3.2.2).
+    """
 
     method: str
-    target: Target
+    path: bytes
+    query: bytes
     version: str
     headers: list[tuple[bytes, bytes]]
     framing: Framing
@@ -57,6 +62,7 @@ class RequestReader:
         "_framing_bytes",
         "_headers",
         "_known",
+        "_known_version",
         "_left",
         "_limits",
         "_noted",
@@ -66,7 +72,6 @@ class RequestReader:
         "_searched",
         "_tail",
         "_target",
-        "_trims",
         "body_is_over",
     )
 
@@ -77,10 +82,10 @@ class RequestReader:
         self._searched = 0  # how much of it holds no end of a head
         self._headers: list[tuple[bytes, bytes]] = []
         self._noted: list[tuple[bytes, bytes]] = []
-        self._known: tuple[str, list[tuple[bytes, bytes]]] | None = None  # what the framing was last made of
+        self._known: list[tuple[bytes, bytes]] | None = None  # what the framing was last made of
+        self._known_version = ""
         self._framing = Framing()
         self._target = b""
-        self._trims = False
         self._pieces: list[bytes] = []  # of the body, from the parser's callbacks
         self._left: int | None = 0  # of a body of known length; None for a chunked one
         self._body_bytes = 0
@@ -129,46 +134,52 @@ class RequestReader:
                 raise _odd_first_line(pending[: line_end - 1])
             self._pending = pending.lstrip(b"\r\n")  # RFC 9112 section 2.2: empty lines before a request are ignored
             return self.next_head()
-        self._pending = pending[end + 4 :]
-        return self._parse(pending[: end + 4], version)
+        end += 4
+        if end == len(pending):
+            self._pending = b""
+            return self._parse(pending, version)
+        self._pending = pending[end:]
+        return self._parse(pending[:end], version)
 
     def _check_unfinished(self, pending: bytes) -> None:
         if len(pending) > self._limits.target_bytes and b"\n" not in pending:
             raise self._target_too_long()
-        self._check_size(len(pending))
+        if len(pending) > self._limits.head_bytes:
+            raise self._head_too_long()
 
-    def _check_size(self, size_bytes: int) -> None:
-        if size_bytes > self._limits.head_bytes:
-            raise RequestRefused(431, f"the header may have {self._limits.head_bytes} bytes")
+    def _head_too_long(self) -> RequestRefused:
+        return RequestRefused(431, f"the header may have {self._limits.head_bytes} bytes")
 
     def _target_too_long(self) -> RequestRefused:
         return RequestRefused(414, f"the request target may have {self._limits.target_bytes} bytes")
 
     def _parse(self, head: bytes, version: str) -> RequestHead:
-        self._check_size(len(head))
-        self._trims = b" \r\n" in head or b"\t\r\n" in head
+        limits = self._limits
+        if len(head) > limits.head_bytes:
+            raise self._head_too_long()
         headers: list[tuple[bytes, bytes]] = []
         noted: list[tuple[bytes, bytes]] = []
         self._headers, self._noted = headers, noted
         self.body_is_over = False
         is_upgrade = self._feed_head(head)
+        target = self._target
         method = head[: head.find(b" ")].decode("ascii")
-        if len(self._target) > self._limits.target_bytes:
+        if len(target) > limits.target_bytes:
             raise self._target_too_long()
-        if len(headers) > self._limits.headers:
-            raise RequestRefused(431, f"a request may have {self._limits.headers} header fields")
-        target = parse_target(method, self._target)
-        if (version, noted) != self._known:  # requests of one connection say much the same
+        if len(headers) > limits.headers:
+            raise RequestRefused(431, f"a request may have {limits.headers} header fields")
+        path, query, authority = parse_target(method, target)
+        if noted != self._known or version != self._known_version:  # requests of one connection say much the same
             self._framing = framing_of(version, noted)
-            self._known = (version, noted)
+            self._known, self._known_version = noted, version
         framing = self._framing
-        if target.authority is not None:
-            headers[:] = [(b"host", target.authority) if name == b"host" else (name, value) for name, value in headers]
+        if authority is not None:
+            headers[:] = [(b"host", authority) if name == b"host" else (name, value) for name, value in headers]
         if framing.length != 0:
             self._begin_body(framing, is_upgrade=is_upgrade)
         elif not self.body_is_over:
             raise RequestRefused(400, "where the request ends is unclear")
-        return RequestHead(method, target, version, headers, framing, len(head))
+        return RequestHead(method, path, query, version, headers, framing, len(head))
 
     def _feed_head(self, head: bytes) -> bool:
         """Return whether llhttp takes what follows for another protocol."""
@@ -257,7 +268,7 @@ class RequestReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
-        if self._trims:
+        if value[-1:] in _BLANKS:  # llhttp leaves those behind the value
             value = value.rstrip(b" \t")
         self._headers.append((name, value))
         if name in _NOTED:

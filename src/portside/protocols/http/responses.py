@@ -12,16 +12,19 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from portside.errors import HandlerError
-from portside.protocols.http.statuses import has_no_body, status_line
+from portside.protocols.http.statuses import status_line
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LAST_CHUNK: Final = b"0\r\n\r\n"
+_BODILESS: Final = frozenset({204, 304})  # RFC 9112 section 6.3
 _NAMES_KNOWN_MAX: Final = 1_024
-_HEEDED: Final = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"content-length"})
+_HEEDED: Final = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"content-length", b"date"}
+)
 
-_names_known: set[bytes] = set()  # in lower case: a name is checked once, not with every response
+_names_known: dict[bytes, bytes] = {}  # as given, and in lower case: checked once, not with every response
 
 
 class MalformedResponse(HandlerError):
@@ -47,6 +50,7 @@ class ResponseWriter:
     """
 
     __slots__ = (
+        "_has_date",
         "_head",
         "_is_head",
         "_left",
@@ -62,6 +66,7 @@ class ResponseWriter:
         self._version = version
         self._is_head = is_head  # HEAD: the response to GET, without its body
         self._head: bytes | None = None  # status and fields, until they are given out
+        self._has_date = False
         self._left: int | None = None  # bytes of the body still owed, where their number is known
         self._wants_trailers = False
         self.keeps_alive = keeps_alive
@@ -87,7 +92,7 @@ class ResponseWriter:
 
     @property
     def _is_bodiless(self) -> bool:
-        return self._is_head or has_no_body(self.status)
+        return self._is_head or self.status in _BODILESS
 
     # ── the head ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -95,30 +100,28 @@ class ResponseWriter:
         """Take the response's status and header. ``date`` is used where the fields have none."""
         if not 200 <= status <= 999:
             raise MalformedResponse(f"{status!r} is no status of a response")
-        lines = [status_line(status)]
-        has_date = False
+        parts = [status_line(status)]
         for given, value in fields:
-            name = given.lower()
-            if name not in _names_known:
-                _check_name(name)
-            if name in _HEEDED:
-                self._heed(name, value)
+            name = _names_known.get(given) or _learn_name(given)
+            if name in _HEEDED and self._heed(name, value):
                 continue
-            if name == b"date":
-                has_date = True
-            lines += (name, b": ", value, b"\r\n")
-        if not has_date:
-            lines += (b"date: ", date, b"\r\n")
-        head = b"".join(lines)
-        count = len(lines) // 4 + 1
+            parts += (name, b": ", value, b"\r\n")
+        count = len(parts) // 4 + 1
+        if not self._has_date:
+            parts += (b"date: ", date, b"\r\n")
+            count += 1
+        head = b"".join(parts)
         if head.count(b"\n") != count or head.count(b"\r") != count or b"\0" in head:
             raise MalformedResponse("the value of a header field holds a line break or a NUL")
         self._head = head
         self._wants_trailers = trailers
         self.status = status
 
-    def _heed(self, name: bytes, value: bytes) -> None:
-        """Make of what the application says of the connection and the body's length what is to be done."""
+    def _heed(self, name: bytes, value: bytes) -> bool:
+        """Make of what the application says of connection and body what is to be done; True if it is said by us."""
+        if name == b"date":
+            self._has_date = True
+            return False
         if name == b"content-length":
             if not value.isdigit() or self._left not in (None, int(value)):
                 raise MalformedResponse(f"the Content-Length {value!r} is no length")
@@ -129,17 +132,18 @@ class ResponseWriter:
             self.is_chunked = True
         elif name == b"connection" and b"close" in {option.strip() for option in value.lower().split(b",")}:
             self.keeps_alive = False
+        return True
 
     def _build_head(self, whole_length: int | None) -> bytes:
         """Return the head for the first and only time; ``whole_length`` is the body's, where all of it is known."""
         head, self._head = self._head, None
         assert head is not None
-        framing = self._frame_body(whole_length)
+        head += self._frame_body(whole_length)
         if not self.keeps_alive:
-            return b"".join((head, framing, b"connection: close\r\n\r\n"))
+            return head + b"connection: close\r\n\r\n"
         if self._version == "1.0":
-            return b"".join((head, framing, b"connection: keep-alive\r\n\r\n"))
-        return b"".join((head, framing, b"\r\n"))
+            return head + b"connection: keep-alive\r\n\r\n"
+        return head + b"\r\n"
 
     def _frame_body(self, whole_length: int | None) -> bytes:
         """Decide how the body's length is told, and return the field that tells it.
@@ -152,7 +156,7 @@ class ResponseWriter:
             self._left = None
         elif self._left is None and not self._is_head:
             self._left = whole_length
-        if has_no_body(self.status):
+        if self.status in _BODILESS:
             length, self._left, self.is_chunked = self._left, None, False
             return b"content-length: %d\r\n" % length if length and self.status == 304 else b""
         if self._left is not None:
@@ -172,7 +176,7 @@ class ResponseWriter:
         """
         before = b"" if self._head is None else self._build_head(None if more else size)
         after = b""
-        if self._is_head or has_no_body(self.status):
+        if self._is_head or self.status in _BODILESS:
             self.is_over = not more
             return Frame(before, after, False)
         if self._left is not None:
@@ -206,8 +210,7 @@ class ResponseWriter:
         lines = [b"0\r\n"] if self._wants_trailers else []
         self._wants_trailers = False
         for given, value in fields:
-            name = given.lower()
-            _check_name(name)
+            name = _learn_name(given)
             if b"\r" in value or b"\n" in value or b"\0" in value:
                 raise MalformedResponse("the value of a trailer holds a line break or a NUL")
             lines += (name, b": ", value, b"\r\n")
@@ -226,8 +229,11 @@ def build_early_hints(links: Iterable[bytes]) -> bytes:
     return b"".join((*lines, b"\r\n"))
 
 
-def _check_name(name: bytes) -> None:
-    if _NAME.fullmatch(name) is None:
-        raise MalformedResponse(f"{name!r} is no name of a header field")
+def _learn_name(given: bytes) -> bytes:
+    """Return the name in lower case. Raises: MalformedResponse for what is none."""
+    if _NAME.fullmatch(given) is None:
+        raise MalformedResponse(f"{given!r} is no name of a header field")
+    name = given.lower()
     if len(_names_known) < _NAMES_KNOWN_MAX:
-        _names_known.add(name)
+        _names_known[given] = name
+    return name

@@ -19,8 +19,3 @@ def status_line(status: int) -> bytes:
 def phrase_of(status: int) -> str:
     """Return what the status means in words: ``Not Found``, or nothing for one that nobody has registered."""
     return status_line(status)[13:-2].decode("ascii")
-
-
-def has_no_body(status: int) -> bool:
-    """Whether a response of that status never has a body. Source: RFC 9112 section 6.3."""
-    return status < 200 or status in (204, 304)
