@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 from portside.accounts.account import Account
-from portside.protocols.ftp.quota import BELIEVED_S
+from portside.accounts.quota import BELIEVED_S
 from portside.storage.memory import MemoryStorage
 from portside.testing.memory import MemoryConnection
 from support.ftp_visits import Client, World

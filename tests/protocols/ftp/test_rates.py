@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from portside.accounts.account import Account
 from portside.accounts.counters import LocalCounters
-from portside.protocols.ftp.rates import PIECE_BYTES_MAX, WINDOWS_PER_S, Pacer, Rate
+from portside.accounts.rates import PIECE_BYTES_MAX, WINDOWS_PER_S, Pacer, Rate
 from portside.protocols.ftp.server import Bounds
 from portside.testing.memory import MemoryNetwork
 from support.ftp_visits import Client, World

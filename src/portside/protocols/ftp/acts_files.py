@@ -7,7 +7,6 @@ from typing import BinaryIO, Final
 from portside.protocols.ftp import acts
 from portside.protocols.ftp.digests import HashReply, build_hash_reply, open_digest
 from portside.protocols.ftp.facts import build_facts
-from portside.protocols.ftp.quota import forget_usage, room_bytes
 from portside.protocols.ftp.replies import Reply
 from portside.protocols.ftp.session import NOT_TAKEN, Refused
 from portside.protocols.ftp.times import build_time
@@ -50,7 +49,7 @@ async def _remove_directory(visit: Visit, act: acts.RemoveDirectory) -> Reply | 
 @carries_out(acts.Delete)
 async def _delete(visit: Visit, act: acts.Delete) -> Reply | None:
     await visit.run_blocking(visit.storage.delete, act.path)
-    forget_usage(visit)
+    visit.quota.forget()
     visit.tell_act("delete", act.path)
     return Reply(250, ("The file is removed.",))
 
@@ -75,7 +74,7 @@ async def _rename(visit: Visit, act: acts.Rename) -> Reply | None:
     if not visit.account.may("write") and await _is_there(visit, act.target):
         raise Refused(NOT_TAKEN, "You have no permission to replace files here.")
     await visit.run_blocking(visit.storage.rename, act.source, act.target)
-    forget_usage(visit)
+    visit.quota.forget()
     visit.tell_act("rename", act.source, target=visit.from_service_root(act.target))
     return Reply(250, ("It has its new name.",))
 
@@ -145,7 +144,7 @@ async def _tell_facts(visit: Visit, act: acts.TellFacts) -> Reply | None:
 
 @carries_out(acts.Allocate)
 async def _allocate(visit: Visit, act: acts.Allocate) -> Reply | None:
-    room = await room_bytes(visit)
+    room = await visit.quota.room_bytes()
     if room is not None and act.size_bytes > room:
         raise Refused(552, "The quota of this account has no room for that.")
     return Reply(200, ("There is nothing to do for that.",))

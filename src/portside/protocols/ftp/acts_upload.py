@@ -11,7 +11,6 @@ from portside.contracts import Connection
 from portside.protocols.ftp import acts
 from portside.protocols.ftp.acts_files import told_digest
 from portside.protocols.ftp.exchanges import begin, why
-from portside.protocols.ftp.quota import forget_usage, room_bytes, take_room
 from portside.protocols.ftp.replies import Reply
 from portside.protocols.ftp.transfers import LEFT, TRUNCATED, Failed, QuotaUsedUp, Representation, receive_stored
 from portside.protocols.ftp.visit import Visit, carries_out
@@ -62,7 +61,7 @@ class Reception:
             raise Failed(426, TRUNCATED)
         assert self._upload is not None
         # Before the commit: of uploads that end at once only as many come about as there is room for.
-        if not await take_room(self._visit, self._received_bytes, self._replaced_bytes):
+        if not await self._visit.quota.take(self._received_bytes, self._replaced_bytes):
             raise QuotaUsedUp(self.path)
         if data.tls is None:  # whose own end is nobody's but the client's
             await self._let_the_killed_end()
@@ -112,7 +111,7 @@ class Reception:
             # What there is no room for cannot be gone on with, and would take the room of everything else.
             keep = not isinstance(error, QuotaUsedUp)
             await self._visit.run_blocking(partial(upload.abandon, keep=keep))
-            forget_usage(self._visit)  # what is kept takes room as well
+            self._visit.quota.forget()  # what is kept takes room as well
         self._visit.tell_act(self._act, self.path, failed=why(error))
 
     async def close(self) -> None:
@@ -125,7 +124,7 @@ async def _store(visit: Visit, act: acts.Store) -> Reply | None:
     verb = "STOU" if act.unique else "APPE" if act.offset is None else "STOR"
     # With chance in it always: of two who ask for the same name at once, both would find it free.
     path = f"{act.path}.{secrets.token_hex(UNIQUE_NAME_BYTES)}" if act.unique else act.path
-    room = await room_bytes(visit)
+    room = await visit.quota.room_bytes()
     replaced_bytes = 0
     if room is not None and act.offset == 0:
         replaced_bytes = await visit.run_blocking(_bytes_at, visit.storage, path)

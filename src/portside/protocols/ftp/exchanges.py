@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from portside.accounts.rates import Pacer, Rate
 from portside.contracts import Connection
 from portside.errors import LocalError, PeerError
 from portside.protocols.ftp.data import Way
-from portside.protocols.ftp.rates import Pacer, Rate
 from portside.protocols.ftp.refusals import reply_to
 from portside.protocols.ftp.replies import Reply
 from portside.protocols.ftp.session import Refused, fitted

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 from portside import events
 from portside.accounts.account import ANONYMOUS, Account
 from portside.accounts.doorkeeper import Doorkeeper
+from portside.accounts.rates import Rate
 from portside.contracts import Connection, Counters, TlsIdentity
 from portside.protocols.ftp.hooks import Hook
 from portside.protocols.ftp.passive import Advertisement
-from portside.protocols.ftp.rates import Rate
 from portside.protocols.ftp.session import Policy
 from portside.storage.contract import Storage
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias, TypeVar
 
+from portside.accounts.rates import Pacer
 from portside.contracts import Connection, Work
 from portside.errors import ConnectionEnded, ConnectionLost, NetworkError, PeerError, PortsideError
 from portside.protocols.ftp.ascii import AsciiDecoder, AsciiEncoder
 from portside.protocols.ftp.data import CannotOpen, Way
 from portside.protocols.ftp.deflate import Deflater, Inflater
-from portside.protocols.ftp.rates import Pacer
 from portside.storage.contract import StorageError
 
 if TYPE_CHECKING:

@@ -8,10 +8,12 @@ does, only what a client may say to it is heeded (ABOR, STAT), and every other c
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from portside import events
 from portside.accounts.account import Account
+from portside.accounts.quota import Quota
 from portside.contracts import Connection, Network, Work
 from portside.errors import EndOfStream, LineTooLong
 from portside.protocols.ftp.commands import VERBS, Command, MalformedCommand, parse_command
@@ -67,6 +69,11 @@ class Visit:
     @property
     def network(self) -> Network:
         return self.control.network
+
+    @property
+    def quota(self) -> Quota:
+        """What bounds the account that is logged in."""
+        return Quota(self.account, self.server.counters, partial(self.run_blocking, self.storage.usage_bytes))
 
     async def run_blocking(self, function: Callable[..., Result], *arguments: Any) -> Result:
         return await self.network.run_blocking(function, *arguments)
