@@ -92,7 +92,7 @@ def build_listing_page(path: str, view: View, contents: Contents, abilities: Abi
         '<div id="contents">\n',
         _table(view, contents, has_parent=bool(names)),
         _pager(view, contents),
-        f"<p>{_summary(view, contents)}</p>\n</div>\n</main>\n",
+        f'<p class="summary">{_summary(view, contents)}</p>\n</div>\n</main>\n',
     )
     return _build(title, "".join(body), with_script=True)
 
@@ -111,7 +111,7 @@ def _tools(view: View, contents: Contents, abilities: Abilities) -> str:
     parts = [
         '<div class="tools">\n<form method="get" role="search" id="search">'
         '<label class="unseen" for="q">Find in this folder</label>'
-        f'<input type="search" id="q" name="q" value="{_text(view.sought)}" placeholder="Find in this folder"'
+        f'<input type="search" id="q" name="q" value="{_text(view.sought)}" placeholder="Find a name"'
         ' autocomplete="off" maxlength="200">'
         f'<input type="hidden" name="sort" value="{view.order}">'
         f'<input type="hidden" name="order" value="{_direction(view.descending)}">'
@@ -145,7 +145,7 @@ def _upload(abilities: Abilities) -> str:
         parts.append(
             '<form method="post" enctype="multipart/form-data">'
             '<input type="text" name="folder" required maxlength="200" autocomplete="off"'
-            ' aria-label="Name of the new folder" placeholder="Name of a new folder">'
+            ' aria-label="Name of the new folder" placeholder="New folder">'
             f'<button class="button">{_icon("folder")}Make folder</button></form>\n'
         )
     return "".join((*parts, '<ul id="queue" hidden></ul><p id="said" class="unseen" role="status"></p>\n</section>\n'))
@@ -271,13 +271,15 @@ def show_bytes(count: int) -> str:
 
 def build_problem_page(status: int, sentence: str, *, links: Iterable[Link], details: Iterable[str] = ()) -> bytes:
     """Return the page that says what is wrong, and where one may go from there."""
-    ways = " ".join(f'<a class="button" href="{_text(link.reference)}">{_text(link.text)}</a>' for link in links)
+    ways = "".join(f'<a class="button" href="{_text(link.reference)}">{_text(link.text)}</a>' for link in links)
     points = "".join(f"<li>{_text(detail)}</li>" for detail in details)
-    return _build(
-        phrase_of(status) or str(status),
-        f'<main>\n<div class="card problem">\n<p class="status">{status} {_text(phrase_of(status))}</p>\n'
-        f"<h1>{_text(sentence)}</h1>\n{f'<ul>{points}</ul>' if points else ''}<p>{ways}</p>\n</div>\n</main>\n",
+    parts = (
+        f'<p class="status">{status} {_text(phrase_of(status))}</p>\n<h1>{_text(sentence)}</h1>\n',
+        f"<ul>{points}</ul>\n" if points else "",
+        f'<p class="ways">{ways}</p>\n' if ways else "",
     )
+    body = f'<main>\n<div class="card problem">\n{"".join(parts)}</div>\n</main>\n'
+    return _build(phrase_of(status) or str(status), body)
 
 
 # ── every page ───────────────────────────────────────────────────────────────────────────────────────────────────────

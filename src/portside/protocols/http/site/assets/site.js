@@ -57,7 +57,7 @@ async function find() {
   try {
     await refresh(url);
     history.replaceState(null, "", url);
-    say(document.querySelector("#contents > p").textContent);
+    say(document.querySelector("#contents .summary").textContent);
   } catch (error) {
     if (error.name !== "AbortError") location.search = url;
   }
