@@ -234,6 +234,22 @@ def test_what_came_whole_waits_in_proportion(world: World, took_s: float, waits_
     world.run(story)
 
 
+def test_a_client_killed_before_its_first_byte_leaves_the_old_file(world: World) -> None:
+    async def story(world: World) -> None:
+        world.put("/a", b"old")
+        client = await world.logged_in()
+        data = await client.passive()
+        await client.send("STOR a")
+        assert (await client.reply()).code == 150
+        await data.close()
+        await world.network.sleep(0.009)
+        await client.control.close()
+        await client.leave()
+        assert_the_old_file_is_there(world)
+
+    world.run(story)
+
+
 def test_a_control_connection_that_is_lost_takes_a_download_with_it(world: World) -> None:
     async def story(world: World) -> None:
         client, data = await begun_download(world)

@@ -23,6 +23,7 @@ UNIQUE_NAME_BYTES: Final = 8  # of chance in a name that STOU makes: nobody else
 # its control connection, or milliseconds where the dying process waits for a processor in between. So an upload is
 # looked at a little later than it ends: by a tenth of what it took, and no more than the most. What takes a few
 # milliseconds does not wait at all: few are killed in them, and small files that come by the thousand pay nothing.
+# But nothing at all, in place of a file, is more often somebody's end than somebody's wish.
 GRACE_S_MAX: Final = 0.010
 GRACE_S_MIN: Final = 0.0005
 GRACE_SHARE: Final = 0.1
@@ -80,7 +81,8 @@ class Reception:
     async def _let_the_killed_end(self) -> None:
         """Wait a little, in proportion, for the end of a control connection whose client has been killed."""
         network = self._visit.network
-        grace_s = min(GRACE_S_MAX, GRACE_SHARE * (network.now_s() - self._started_s))
+        took_s = network.now_s() - self._started_s
+        grace_s = min(GRACE_S_MAX, GRACE_SHARE * took_s) if self._received_bytes else GRACE_S_MAX
         if grace_s >= GRACE_S_MIN:
             await network.sleep(grace_s)
 
