@@ -6,7 +6,6 @@ Whatever is killed, and whenever: a name holds the whole old content or the whol
 
 from __future__ import annotations
 
-import contextlib
 import ftplib
 import io
 import os
