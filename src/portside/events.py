@@ -90,6 +90,15 @@ class LoginTried:
     refused: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A request was answered with a status, in a protocol that has such: HTTP's 200 or 404."""
+
+    service: str
+    connection: str
+    status: int
+
+
 FileAct: TypeAlias = Literal["upload", "append", "download", "delete", "rename", "mkdir", "rmdir", "chmod", "utime"]
 
 
@@ -114,12 +123,14 @@ class FileActed:
     failed: str | None = None
 
 
-Event: TypeAlias = ConnectionOpened | ConnectionClosed | HandlerFailed | LimitHit | Spoke | LoginTried | FileActed
+Event: TypeAlias = (
+    ConnectionOpened | ConnectionClosed | HandlerFailed | LimitHit | Spoke | LoginTried | Answered | FileActed
+)
 Listener: TypeAlias = Callable[[Event], None]
 
 EVENT_KINDS: Final[tuple[type[Event], ...]] = (
     *(ConnectionOpened, ConnectionClosed, HandlerFailed, LimitHit),
-    *(Spoke, LoginTried, FileActed),
+    *(Spoke, LoginTried, Answered, FileActed),
 )
 
 # For each kind a tuple, replaced whole: whoever is iterating goes on over the old one, in any thread, without a lock.

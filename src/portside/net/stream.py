@@ -63,6 +63,7 @@ class Stream(Framing):
         "at_end",
         "bytes_in",
         "bytes_out",
+        "counted_bytes",
         "ended_because",
         "keeps_time",
         "swept_bytes",
@@ -91,6 +92,7 @@ class Stream(Framing):
         self.keeps_time = False
         self.line_limit = LINE_BYTES_MAX
         self.tls: TlsState | None = None
+        self.counted_bytes = (0, 0)  # the conductor's: what it has counted of all bytes in and out
         self.swept_bytes = -1  # the sweeper's: bytes_in + bytes_out when it last looked …
         self.swept_s = 0.0  # … and since when they have not moved
 

@@ -9,9 +9,9 @@ from typing import Any, Final, TypeAlias
 
 from portside.address import Endpoint
 from portside.serve import channel as say
-from portside.serve.ledger import Tally
 from portside.serve.processes import usage_of
 from portside.serve.records import Group, WorkerRecord
+from portside.serve.tally import LASTED_S, MOVED_BYTES, Tally, lasted_counts, moved_counts
 from portside.serve.turns import Turns
 
 ASK_S: Final = 2.0  # how long workers may take to answer a question; a busy one is left out of the answer
@@ -116,10 +116,16 @@ class Inquiries:
 
 
 def row_of_service(
-    group: Group, *, endpoints: Iterable[Endpoint], state: str, workers: Iterable[WorkerRecord], now_s: float
+    group: Group,
+    *,
+    endpoints: Iterable[Endpoint],
+    state: str,
+    workers: Iterable[WorkerRecord],
+    now_s: float,
+    detailed: bool = False,
 ) -> dict[str, Any]:
-    """Return the service as ``ps`` shows it, without its connections."""
-    settings = group.settings
+    """Return the service as ``ps`` shows it, without its connections; ``detailed`` with everything that is counted."""
+    settings, tally = group.settings, group.ledger.tally()
     return {
         "service": settings.name,
         "what": settings.what,
@@ -129,7 +135,8 @@ def row_of_service(
         "workers": [row_of_worker(record, now_s) for record in sorted(workers, key=lambda record: record.pid)],
         "open": group.ledger.total,
         "limit": settings.limits.connections,
-        **_totals(group.ledger.tally()),
+        **_totals(tally),
+        **(details_of(tally) if detailed else {}),
     }
 
 
@@ -155,19 +162,33 @@ def _totals(tally: Tally) -> dict[str, Any]:
     return {
         "opened": tally.opened,
         "datagrams": tally.datagrams,
-        "bytes_in": tally.bytes_in + tally.live_bytes_in,
-        "bytes_out": tally.bytes_out + tally.live_bytes_out,
+        "bytes_in": tally.bytes_in,
+        "bytes_out": tally.bytes_out,
         "handler_failed": tally.handler_failed,
         "ended_idle": tally.ended_idle,
         "ended_life": tally.ended_life,
         "cut_off": tally.cut_off,
-        "limits_hit": {
-            "connections": tally.limit_connections,
-            "per_ip": tally.limit_per_ip,
-            "accept_rate": tally.limit_accept_rate,
-            "datagrams": tally.limit_datagrams,
-            "denied": tally.limit_denied,
-            "amplification": tally.limit_amplification,
-            "proxy": tally.limit_proxy,
+        "limits_hit": tally.starting("limit_"),
+    }
+
+
+def details_of(tally: Tally) -> dict[str, Any]:
+    """Return what is counted of a service beside that: histograms, and what batteries tell of.
+
+    A histogram's ``counts`` are those of values up to each of its ``bounds``, and in the end of all that are larger.
+    """
+    return {
+        "ended": tally.starting("ended_"),
+        "duration_s": {"bounds": LASTED_S, "counts": lasted_counts(tally), "sum": tally.lasted_us / 1e6},
+        "moved_bytes": {
+            "bounds": [int(bound) for bound in MOVED_BYTES],
+            "counts": moved_counts(tally),
+            "sum": tally.bytes_in + tally.bytes_out,
         },
+        "logins": tally.logins,
+        "logins_refused": tally.logins_refused,
+        "uploads": tally.uploads,
+        "downloads": tally.downloads,
+        "file_acts_failed": tally.file_acts_failed,
+        "answers": tally.starting("answers_"),
     }

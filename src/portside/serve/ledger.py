@@ -18,11 +18,11 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
 from typing import Final, Protocol, TypeVar, cast
 
 from portside.errors import LocalError
 from portside.events import Limit
+from portside.serve.tally import TALLY_NAMES, Tally
 
 Result = TypeVar("Result")
 
@@ -45,6 +45,9 @@ class Ledger(Protocol):
 
     def count(self, counter: int, amount: int = 1) -> None:
         """Add to the counter of this worker that stands at that place of ``TALLY_NAMES``."""
+
+    def count_all(self, *amounts: tuple[int, int]) -> None:
+        """Add to several counters, each given with its amount."""
 
     def put(self, counter: int, value: int) -> None:
         """Set the counter of this worker that stands at that place of ``TALLY_NAMES``."""
@@ -102,6 +105,11 @@ class LocalLedger:
         with self._lock:
             self._counters[counter] += amount
 
+    def count_all(self, *amounts: tuple[int, int]) -> None:
+        with self._lock:
+            for counter, amount in amounts:
+                self._counters[counter] += amount
+
     def put(self, counter: int, value: int) -> None:
         self._counters[counter] = value
 
@@ -124,42 +132,6 @@ def next_arrival_s(expected_s: float, now_s: float, per_s: float) -> float | Non
     due_s = max(expected_s, now_s) + interval_s
     # An arrival may be early by the tolerance; the slack keeps rounding from costing the last token.
     return due_s if due_s - now_s <= tolerance_s + 1e-9 else None
-
-
-# ── counters ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(slots=True)
-class Tally:
-    """What has happened since the start. The first two are of now: who is served, and their bytes so far."""
-
-    open: int = 0
-    live_bytes_in: int = 0
-    live_bytes_out: int = 0
-    opened: int = 0
-    bytes_in: int = 0  # of connections that are over
-    bytes_out: int = 0
-    datagrams: int = 0
-    handler_failed: int = 0
-    cut_off: int = 0  # by a drain's deadline
-    ended_idle: int = 0
-    ended_life: int = 0
-    limit_connections: int = 0
-    limit_per_ip: int = 0
-    limit_accept_rate: int = 0
-    limit_datagrams: int = 0
-    limit_denied: int = 0
-    limit_amplification: int = 0
-    limit_proxy: int = 0
-
-    def add(self, other: Tally, *, live: bool = True) -> None:
-        """Add another worker's counters; without ``live`` only what outlasts the worker."""
-        for name in TALLY_NAMES if live else LASTING_NAMES:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-
-
-TALLY_NAMES: Final = tuple(field.name for field in fields(Tally))
-LASTING_NAMES: Final = TALLY_NAMES[3:]
 
 
 # ── shared memory ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -418,6 +390,12 @@ class SharedLedger:
     def count(self, counter: int, amount: int = 1) -> None:
         with self._lock:
             self._words[self._at + _TALLY + counter] += amount
+
+    def count_all(self, *amounts: tuple[int, int]) -> None:
+        words, at = self._words, self._at + _TALLY
+        with self._lock:
+            for counter, amount in amounts:
+                words[at + counter] += amount
 
     def put(self, counter: int, value: int) -> None:
         self._words[self._at + _TALLY + counter] = value

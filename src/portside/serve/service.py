@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from time import monotonic
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from portside import events
 from portside.address import Address, Endpoint, UnixAddress, from_sockaddr
@@ -27,10 +27,11 @@ from portside.net.sockets import SHUT_WR, Bound, Socket
 from portside.net.stream import Stream
 from portside.serve.endings import how_it_ended
 from portside.serve.handlers import awaitable, awaitable_message, awaiting, raising
-from portside.serve.ledger import TALLY_NAMES, Ledger, LocalLedger, Tally
+from portside.serve.ledger import Ledger, LocalLedger
 from portside.serve.limits import PLAIN_REASONS, Gate, host_of, is_within
 from portside.serve.reserve import Reserve
 from portside.serve.settings import ServiceSettings
+from portside.serve.tally import TALLY_NAMES, Tally, place, place_of_lasted, place_of_moved
 
 if TYPE_CHECKING:
     from portside.net.tls import ServerTls
@@ -41,20 +42,16 @@ HANDSHAKE_S: Final = 10.0  # how long a peer may take for its TLS handshake
 PROXY_HEADER_S: Final = 5.0  # how long a trusted proxy may take for its header
 
 # Where the counters stand in the ledger, looked up once.
-OPEN: Final = TALLY_NAMES.index("open")
-LIVE_BYTES_IN: Final = TALLY_NAMES.index("live_bytes_in")
-LIVE_BYTES_OUT: Final = TALLY_NAMES.index("live_bytes_out")
-OPENED: Final = TALLY_NAMES.index("opened")
-BYTES_IN: Final = TALLY_NAMES.index("bytes_in")
-BYTES_OUT: Final = TALLY_NAMES.index("bytes_out")
-DATAGRAMS: Final = TALLY_NAMES.index("datagrams")
-HANDLER_FAILED: Final = TALLY_NAMES.index("handler_failed")
-CUT_OFF: Final = TALLY_NAMES.index("cut_off")
-_ENDED: Final[dict[EndReason, int]] = {
-    "idle": TALLY_NAMES.index("ended_idle"),
-    "life": TALLY_NAMES.index("ended_life"),
-}
-_LIMITS: Final[dict[Limit, int]] = {limit: TALLY_NAMES.index(f"limit_{limit}") for limit in PLAIN_REASONS}
+OPEN: Final = place("open")
+OPENED: Final = place("opened")
+BYTES_IN: Final = place("bytes_in")
+BYTES_OUT: Final = place("bytes_out")
+DATAGRAMS: Final = place("datagrams")
+HANDLER_FAILED: Final = place("handler_failed")
+CUT_OFF: Final = place("cut_off")
+_LASTED_US: Final = place("lasted_us")
+_ENDED: Final[dict[EndReason, int]] = {reason: place(f"ended_{reason}") for reason in get_args(EndReason)}
+_LIMITS: Final[dict[Limit, int]] = {limit: place(f"limit_{limit}") for limit in PLAIN_REASONS}
 
 
 class Service:
@@ -249,7 +246,6 @@ class Service:
         try:
             # A peer's nonsense, or a time that ran out, costs its datagram; everything else is a bug.
             if error is not None and not isinstance(error, PeerError | TimeoutError):
-                self.ledger.count(HANDLER_FAILED)
                 events.emit(events.HandlerFailed(self.name, "", message.peer, error))
         finally:
             self.end_work()
@@ -293,18 +289,30 @@ class Service:
         """Let go of a connection that is over, whatever its handler raised: classify, count, tell, release."""
         self.live.pop(connection.id, None)
         reason, detail = how_it_ended(connection, error)
-        ledger = self.ledger
-        ledger.count(BYTES_IN, connection.all_bytes_in)
-        ledger.count(BYTES_OUT, connection.all_bytes_out)
-        if reason in _ENDED:
-            ledger.count(_ENDED[reason])
+        self.count_moved(connection)
+        lasted_s = connection.age_s
+        self.ledger.count_all(
+            (_ENDED[reason], 1),
+            (_LASTED_US, int(lasted_s * 1e6)),
+            (place_of_lasted(lasted_s), 1),
+            (place_of_moved(connection.all_bytes_in + connection.all_bytes_out), 1),
+        )
         try:
             if reason == "handler" and error is not None:
-                ledger.count(HANDLER_FAILED)
                 events.emit(events.HandlerFailed(self.name, connection.id, connection.peer, error))
             self._told_closed(connection, reason, detail)
         finally:
             self.release(connection.peer)
+
+    def count_moved(self, connection: Stream) -> None:
+        """Count the bytes that the connection has moved since they were last counted."""
+        with self._lock:  # the sweeper and the handler's thread may both be at it
+            counted = counted_in, counted_out = connection.counted_bytes
+            # A companion that is just leaving may be missing from the sum for a moment: no counter goes back.
+            now = now_in, now_out = max(connection.all_bytes_in, counted_in), max(connection.all_bytes_out, counted_out)
+            if now != counted:
+                connection.counted_bytes = now
+                self.ledger.count_all((BYTES_IN, now_in - counted_in), (BYTES_OUT, now_out - counted_out))
 
     def _told_closed(self, connection: Stream, reason: EndReason, detail: str | None) -> None:
         if not events.listening(events.ConnectionClosed):
@@ -329,6 +337,7 @@ class Service:
 
     def failed_handshake(self, connection: Stream, error: BaseException) -> None:
         """Let go of an admitted connection whose handshake failed: it never came to its handler."""
+        self.ledger.count(_ENDED["tls"])
         self._told_closed(connection, "tls", str(error))
         self.release(connection.peer)
 

@@ -474,11 +474,11 @@ class Supervisor:
             "started_at": self.started_at.isoformat(timespec="milliseconds"),
             "up_s": round(self._clock() - self.started_s, 3),
             **shown_usage(os.getpid()),
-            "services": list(self.services()),
+            "services": list(self.services(detailed=True)),
         }
 
-    def services(self) -> Iterator[dict[str, Any]]:
-        """Yield each service as ``ps`` shows it, without its connections."""
+    def services(self, *, detailed: bool = False) -> Iterator[dict[str, Any]]:
+        """Yield each service as ``ps`` shows it, without its connections; ``detailed`` with all that is counted."""
         for group in self._groups.values():
             name = group.settings.name
             yield row_of_service(
@@ -487,11 +487,14 @@ class Supervisor:
                 state=self._state_of(group),
                 workers=[record for record in self._force.workers.values() if record.service.name == name],
                 now_s=self._clock(),
+                detailed=detailed,
             )
         # Services that a reload took away, as long as somebody is still with their old workers.
         for leaving in self._leaving().values():
             group = Group(leaving[0].service, leaving[0].ledger, leaving[0].counters)
-            yield row_of_service(group, endpoints=(), state="retiring", workers=leaving, now_s=self._clock())
+            yield row_of_service(
+                group, endpoints=(), state="retiring", workers=leaving, now_s=self._clock(), detailed=detailed
+            )
 
     def _leaving(self) -> dict[str, list[WorkerRecord]]:
         leaving: dict[str, list[WorkerRecord]] = {}

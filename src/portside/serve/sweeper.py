@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Final
 
 from portside.net.stream import Stream
-from portside.serve.service import LIVE_BYTES_IN, LIVE_BYTES_OUT, OPEN, Service
+from portside.serve.service import OPEN, Service
 
 TICK_S: Final = 1.0
 
@@ -64,8 +64,8 @@ def _is_idle(connection: Stream, now_s: float, idle_s: float) -> bool:
 
 
 def publish(service: Service) -> None:
-    """Write down how many connections there are, and what they have moved so far."""
+    """Write down how many connections there are, and what they have moved since the last time."""
     connections = list(service.live.values())
     service.ledger.put(OPEN, len(connections))
-    service.ledger.put(LIVE_BYTES_IN, sum([connection.all_bytes_in for connection in connections]))
-    service.ledger.put(LIVE_BYTES_OUT, sum([connection.all_bytes_out for connection in connections]))
+    for connection in connections:
+        service.count_moved(connection)

@@ -29,6 +29,7 @@ from portside.serve.roster import Connections, LiveConnections
 from portside.serve.service import CUT_OFF, Service
 from portside.serve.settings import ServiceSettings
 from portside.serve.sweeper import TICK_S, Sweeper
+from portside.serve.tallying import count_events
 
 if TYPE_CHECKING:
     from portside.net.tls import ServerTls
@@ -378,6 +379,7 @@ def _work(assignment: Assignment) -> int:
     observer = BLIND if assignment.observe is None else assignment.observe()
     worker = Worker(service, assignment.bounds, channel, watched=assignment.watched, observer=observer)
     observer.begin(worker.failed)
+    count_events(service)
     signal.signal(signal.SIGTERM, lambda *_: worker.note_signal())
     try:
         model_module(settings.model).run(worker)

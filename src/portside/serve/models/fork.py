@@ -16,7 +16,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final, NoReturn
 
@@ -28,18 +28,17 @@ from portside.errors import ConnectionLost
 from portside.events import EndReason
 from portside.net.datagrams import Mailbox, UdpMessage
 from portside.serve import channel as say
-from portside.serve.ledger import Tally
 from portside.serve.models.accepting import Acceptor, Visit, connect_visit
+from portside.serve.models.child import ChildWorker
 from portside.serve.models.messages import MESSAGES_AT_ONCE, waiting_messages
-from portside.serve.observing import Sight
 from portside.serve.roster import Connections, Page, row_of
-from portside.serve.service import HANDLER_FAILED, LIVE_BYTES_IN, LIVE_BYTES_OUT, OPEN, OPENED
+from portside.serve.service import BYTES_IN, BYTES_OUT, HANDLER_FAILED, OPEN, OPENED
 from portside.serve.signals import held_back, let_through, restore_defaults, wake_through
+from portside.serve.tally import Tally
 from portside.serve.worker import BORN_DEAD, Worker, die_with_parent, leave
 
 log = logging.getLogger("portside")
 
-LAST_WORDS_S: Final = 1.0  # what a child waits at most until its worker has heard how its connection went
 CUT_LATER_S: Final = 1.0  # a child's own drain ends after its worker's, which counts and records those cut off
 
 
@@ -74,6 +73,7 @@ class Child:
     is_message: bool
     row: say.Row | None = None  # how the connection was …
     row_at_s: float = 0.0  # … then
+    counted_bytes: tuple[int, int] = 0, 0  # what was counted of its bytes in and out
     tally: Tally | None = None  # what it counted, once it is over
     is_told_to_drain: bool = False
 
@@ -140,11 +140,16 @@ class House(Connections):
             pass
 
     def publish(self) -> None:
-        rows = [child.row for child in self._children.values() if child.row is not None]
-        ledger = self._service.ledger
-        ledger.put(OPEN, self.count())
-        ledger.put(LIVE_BYTES_IN, sum(row.bytes_in for row in rows))
-        ledger.put(LIVE_BYTES_OUT, sum(row.bytes_out for row in rows))
+        self._service.ledger.put(OPEN, self.count())
+        for child in self._children.values():
+            if child.row is not None:
+                self._count_moved(child, child.row.bytes_in, child.row.bytes_out)
+
+    def _count_moved(self, child: Child, bytes_in: int, bytes_out: int) -> None:
+        """Count what the child's connection has moved since it was last counted."""
+        counted_in, counted_out = child.counted_bytes
+        child.counted_bytes = now_in, now_out = max(bytes_in, counted_in), max(bytes_out, counted_out)
+        self._service.ledger.count_all((BYTES_IN, now_in - counted_in), (BYTES_OUT, now_out - counted_out))
 
     def _hear(self, child: Child) -> None:
         try:
@@ -187,7 +192,9 @@ class House(Connections):
             if child.tally is None:
                 self._lost(child, status)
             else:
-                service.add_tally(replace(child.tally, opened=0))  # counted when it was forked
+                self._count_moved(child, child.tally.bytes_in, child.tally.bytes_out)
+                # What is counted here already: when it was forked, and as it moved.
+                service.add_tally(replace(child.tally, open=0, opened=0, bytes_in=0, bytes_out=0))
         finally:
             if child.is_message:
                 self._messages -= 1
@@ -351,44 +358,10 @@ class House(Connections):
             leave(BORN_DEAD)
 
 
-class ChildWorker(Worker):
-    """The worker in a child: one connection, swept and ended as any other, and reported every tick."""
-
-    def __init__(self, parent: Worker, channel: say.Channel) -> None:
-        super().__init__(parent.service, parent.bounds, channel, observer=parent.observer)
-        self.observer.begin_in_child(self._see)
-        self._reported: say.Row | None = None
-
-    def tick(self) -> None:
-        super().tick()
-        for connection in list(self.service.live.values()):
-            self.report(row_of(connection))
-
-    def over(self, tally: Tally) -> None:
-        """Tell the worker what the connection came to. The housekeeping thread may be telling something too."""
-        self._say(say.Over(asdict(tally)))
-        self._quietly(lambda: self._channel.finish(LAST_WORDS_S))
-
-    def _see(self, sight: Sight) -> None:
-        """Tell the worker what the observer saw, unless it has enough to hear already."""
-        if not self._channel.backlog_bytes:
-            self._say(say.Seen(sight))
-
-    def report(self, row: say.Row) -> None:
-        """Tell the worker how the connection goes, if that has changed."""
-        if self._reported is None or _moved(row) != _moved(self._reported):
-            self._reported = row
-            self._say(say.Rows(0, [row]))
-
-
 def _row_now(child: Child) -> say.Row | None:
     if child.row is None:
         return None
     return structs.replace(child.row, age_s=round(child.row.age_s + monotonic() - child.row_at_s, 3))
-
-
-def _moved(row: say.Row) -> tuple[int, int, str]:
-    return row.bytes_in, row.bytes_out, row.state
 
 
 def _flush_output() -> None:
