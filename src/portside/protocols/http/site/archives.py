@@ -77,16 +77,17 @@ async def answer_archive(exchange: Exchange, form: Format) -> None:
         raise Problem(503, "The server makes as many archives as it can; try again soon.", {"retry-after": "10"})
     try:
         pieces = form.pieces(exchange.storage, exchange.path, name, exchange.rules)
-        response = StreamingResponse(_in_threads(pieces), headers=headers)
+        response = StreamingResponse(_in_threads(exchange, pieces), headers=headers)
         await response(exchange.scope, exchange.receive, exchange.send)
     finally:
         exchange.archives.end()
 
 
-async def _in_threads(pieces: Generator[bytes]) -> AsyncIterator[bytes]:
+async def _in_threads(exchange: Exchange, pieces: Generator[bytes]) -> AsyncIterator[bytes]:
     """Yield the pieces, each made in a thread; whoever leaves before the end has all files closed."""
     try:
         while piece := await run_blocking(next, pieces, b""):
+            await exchange.let_pass("out", len(piece))
             yield piece
     finally:
         # Where a thread is still at it, it lets go of the files when it comes to its end: nobody else has it then.

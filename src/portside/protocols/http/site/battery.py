@@ -82,11 +82,9 @@ def site_battery(
     book = open_books(login, users)
     if book is None and anonymous is False:
         raise UsageError("nobody could log in: give --login, --users or --anonymous")
-    doorkeeper = None
-    if book is not None:
-        shared = LocalCounters() if counters is None else counters
-        doorkeeper = Doorkeeper(book, shared, attempts=login_attempts, ban_s=ban)
-    gate = Gate(storage, doorkeeper, anonymous=bool(anonymous), ban_s=ban, service=service)
+    counters = LocalCounters() if counters is None else counters
+    doorkeeper = None if book is None else Doorkeeper(book, counters, attempts=login_attempts, ban_s=ban)
+    gate = Gate(storage, doorkeeper, counters, anonymous=bool(anonymous), ban_s=ban, service=service)
     server = Server(
         cast("Application", site_application(gate, rules)),
         limits=HttpLimits(body_bytes=None if allow_upload else 0),  # each file has the site's own limit

@@ -8,7 +8,7 @@ names a path, and whoever may rename things could put another file there in betw
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from portside.errors import EndOfStream
 from portside.protocols.http.site.ranges import Part
@@ -26,6 +26,7 @@ PIECE_BYTES: Final = 262_144
 async def send_whole(exchange: Exchange, stored: Stored, size_bytes: int) -> None:
     """Send all of a file as a body."""
     if size_bytes <= AT_ONCE_BYTES:
+        await exchange.let_pass("out", size_bytes)
         body = read_nowait(stored, size_bytes)
         if body is None:
             body = await run_blocking(_read, stored, 0, size_bytes)
@@ -36,23 +37,20 @@ async def send_whole(exchange: Exchange, stored: Stored, size_bytes: int) -> Non
 
 async def send_part(exchange: Exchange, stored: Stored, part: Part, *, more: bool) -> None:
     """Send a part of a file as a piece of a body. Raises: EndOfStream, if the file has become shorter."""
-    if ZERO_COPY in exchange.scope.get("extensions", {}) and descriptor_of(stored) is not None:
-        await exchange.send(
-            {
-                "type": ZERO_COPY,
-                "file": stored.file,
-                "offset": part.start,
-                "count": part.end - part.start,
-                "more_body": more,
-            }
-        )
-        return
+    copies = ZERO_COPY in exchange.scope.get("extensions", {}) and descriptor_of(stored) is not None
+    at_once = part.end - part.start if copies and exchange.account.bytes_out_per_s is None else PIECE_BYTES
     start = part.start
     while start < part.end:
-        count = min(PIECE_BYTES, part.end - start)
-        piece = _all_of(await run_blocking(_read, stored, start, count), count)
+        count = min(at_once, part.end - start)
+        await exchange.let_pass("out", count)
+        message: dict[str, Any]
+        if copies:
+            message = {"type": ZERO_COPY, "file": stored.file, "offset": start, "count": count}
+        else:
+            piece = await run_blocking(_read, stored, start, count)
+            message = {"type": "http.response.body", "body": _all_of(piece, count)}
         start += count
-        await exchange.send({"type": "http.response.body", "body": piece, "more_body": more or start < part.end})
+        await exchange.send({**message, "more_body": more or start < part.end})
 
 
 def read_nowait(stored: Stored, count: int) -> bytes | None:

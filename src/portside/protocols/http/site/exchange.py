@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import parse_qs
 
 from portside.accounts.account import Account, Permission
+from portside.accounts.quota import Quota
+from portside.accounts.rates import Pacer, Rate
+from portside.contracts import Counters
 from portside.protocols.http.site.conditions import Fields
 from portside.protocols.http.site.problems import NOT_ALLOWED, Problem
 from portside.protocols.http.site.rules import RawFields, Rules
 from portside.protocols.http.site.targets import Target
+from portside.protocols.http.site.turns import TURNS, run_blocking
 from portside.storage.contract import Storage
 
 if TYPE_CHECKING:
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
 
     from portside.protocols.http.site.heads import Heads
 
-QUERY_FIELDS_MAX = 32
+QUERY_FIELDS_MAX: Final = 32
 
 
 class Places:
@@ -56,6 +61,7 @@ class Exchange:
     account: Account
     storage: Storage
     archives: Places
+    counters: Counters
     service: str = "http"
     challenge: bytes | None = None  # what may be said to somebody who has not said who they are
 
@@ -83,6 +89,23 @@ class Exchange:
         except ValueError as error:
             raise Problem(400, "The query of the address has too many fields.") from error
         return {name: values[0] for name, values in found.items()}
+
+    @property
+    def quota(self) -> Quota:
+        """What bounds how much the account may store."""
+        return Quota(self.account, self.counters, partial(run_blocking, self.storage.usage_bytes))
+
+    async def let_pass(self, way: Literal["in", "out"], count: int) -> None:
+        """Return when so many bytes may pass, by the account's rate."""
+        account = self.account
+        bytes_per_s = account.bytes_in_per_s if way == "in" else account.bytes_out_per_s
+        if bytes_per_s is None:
+            return
+        pacer = Pacer(TURNS, self.counters, (Rate(f"{way} of user {account.name}", bytes_per_s),))
+        while count > 0:
+            piece = min(count, pacer.piece_bytes)
+            await pacer.let_pass(piece)
+            count -= piece
 
     def may(self, permission: Permission) -> bool:
         return self.account.may(permission)

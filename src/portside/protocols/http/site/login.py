@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from portside import events
 from portside.accounts.account import ANONYMOUS, Account
+from portside.accounts.counters import LocalCounters
 from portside.accounts.doorkeeper import Doorkeeper, LoginRefused
 from portside.address import Address, InternetAddress, UnixAddress
+from portside.contracts import Counters
 from portside.protocols.http.site.conditions import Fields
 from portside.protocols.http.site.problems import Problem
 from portside.protocols.http.site.turns import TURNS, run_blocking
@@ -39,6 +41,7 @@ class Gate:
 
     storage: Storage
     doorkeeper: Doorkeeper | None = None
+    counters: Counters = field(default_factory=LocalCounters)
     anonymous: bool = True
     ban_s: float = 600.0
     service: str = "http"

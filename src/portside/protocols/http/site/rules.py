@@ -20,7 +20,6 @@ SEEN_BY_SCRIPTS: Final = (
     b"accept-ranges, content-disposition, content-encoding, content-range, etag",
 )
 PREFLIGHT: Final[RawFields] = [
-    ANY_ORIGIN,
     (b"access-control-allow-methods", b"GET, HEAD, OPTIONS"),
     (b"access-control-allow-headers", b"authorization, if-match, if-modified-since, if-none-match, if-range, range"),
     (b"access-control-max-age", b"7200"),

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Mount
 
 from portside.protocols.http.site.accepting import form_of_problem
 from portside.protocols.http.site.archives import AT_ONCE
@@ -50,14 +49,16 @@ _CHANGES: Final[dict[str, Callable[[Exchange], Awaitable[None]]]] = {
 def site_application(gate: Gate, rules: Rules) -> ASGIApp:
     """Return the site as an application of its own, which another may mount."""
     problems = _Problems(rules)
-    return Starlette(
-        routes=[Mount("/", app=Site(gate, rules))],
+    application = Starlette(
         exception_handlers={
             HTTPException: problems.show,
             StorageError: problems.show_refusal,
             Exception: problems.show_failure,
-        },
+        }
     )
+    # No route: the patterns of routes know names without a line feed only, and a file may have any.
+    application.router.default = Site(gate, rules)
+    return application
 
 
 class Site:
@@ -90,6 +91,7 @@ class Site:
             account,
             storage,
             self._archives,
+            gate.counters,
             gate.service,
             gate.challenge if b"authorization" not in fields else None,
         )
@@ -176,15 +178,15 @@ class _Problems:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
 
-    def show(self, request: Request, error: Exception) -> Response:
+    async def show(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         return self._respond(request, error.status_code, str(error.detail), error.headers or {})
 
-    def show_refusal(self, request: Request, error: Exception) -> Response:
+    async def show_refusal(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, StorageError)
-        return self.show(request, problem_of(error))
+        return await self.show(request, problem_of(error))
 
-    def show_failure(self, request: Request, error: Exception) -> Response:
+    async def show_failure(self, request: Request, error: Exception) -> Response:
         return self._respond(request, 500, "The server has failed; its log says why.", {})
 
     def _respond(self, request: Request, status: int, sentence: str, headers: Mapping[str, str]) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from portside.protocols.http.site.conditions import Validators, judge
 from portside.protocols.http.site.heads import validators_of
@@ -10,12 +10,12 @@ from portside.protocols.http.site.problems import Problem, problem_of
 from portside.protocols.http.site.receiving import ClientDisconnect, Reception, body_of, check_name, too_large
 from portside.protocols.http.site.records import tell
 from portside.protocols.http.site.turns import run_blocking
-from portside.storage.contract import AlreadyThere, NoSuchFile, Storage, StorageError
+from portside.storage.contract import AlreadyThere, Entry, NoSuchFile, Storage, StorageError
 
 if TYPE_CHECKING:
     from portside.protocols.http.site.exchange import Exchange
 
-_CONDITIONS = frozenset({b"if-match", b"if-none-match", b"if-unmodified-since"})
+_CONDITIONS: Final = frozenset({b"if-match", b"if-none-match", b"if-unmodified-since"})
 
 
 async def put_file(exchange: Exchange) -> None:
@@ -27,6 +27,7 @@ async def put_file(exchange: Exchange) -> None:
     if judge("PUT", exchange.fields, there) is not None:
         raise _changed(there)
     reception = await Reception.begin(exchange, path)
+    entry: Entry | None = None
     try:
         async for piece in body_of(exchange):
             await reception.write(piece)
@@ -44,7 +45,8 @@ async def put_file(exchange: Exchange) -> None:
         tell(exchange, "upload", path, failed=problem.detail)
         raise
     finally:
-        await reception.abandon()
+        if entry is None:
+            await reception.abandon()
     tell(exchange, "upload", path, size_bytes=entry.size_bytes)
     await exchange.answer(201 if there is None else 204, [(b"etag", validators_of(entry).etag)])
 
