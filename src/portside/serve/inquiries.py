@@ -183,7 +183,7 @@ def details_of(tally: Tally) -> dict[str, Any]:
         "moved_bytes": {
             "bounds": [int(bound) for bound in MOVED_BYTES],
             "counts": moved_counts(tally),
-            "sum": tally.bytes_in + tally.bytes_out,
+            "sum": tally.moved_bytes,
         },
         "logins": tally.logins,
         "logins_refused": tally.logins_refused,

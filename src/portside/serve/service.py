@@ -50,6 +50,7 @@ DATAGRAMS: Final = place("datagrams")
 HANDLER_FAILED: Final = place("handler_failed")
 CUT_OFF: Final = place("cut_off")
 _LASTED_US: Final = place("lasted_us")
+_MOVED_BYTES: Final = place("moved_bytes")
 _ENDED: Final[dict[EndReason, int]] = {reason: place(f"ended_{reason}") for reason in get_args(EndReason)}
 _LIMITS: Final[dict[Limit, int]] = {limit: place(f"limit_{limit}") for limit in PLAIN_REASONS}
 
@@ -290,12 +291,13 @@ class Service:
         self.live.pop(connection.id, None)
         reason, detail = how_it_ended(connection, error)
         self.count_moved(connection)
-        lasted_s = connection.age_s
+        lasted_s, moved_bytes = connection.age_s, connection.all_bytes_in + connection.all_bytes_out
         self.ledger.count_all(
             (_ENDED[reason], 1),
             (_LASTED_US, int(lasted_s * 1e6)),
             (place_of_lasted(lasted_s), 1),
-            (place_of_moved(connection.all_bytes_in + connection.all_bytes_out), 1),
+            (_MOVED_BYTES, moved_bytes),
+            (place_of_moved(moved_bytes), 1),
         )
         try:
             if reason == "handler" and error is not None:

@@ -14,8 +14,8 @@ from typing import Final
 class Tally:
     """What has happened since the start; only ``open`` is of now.
 
-    Bytes count those of connections that go on as well, up to a second late; ``lasted_us`` is the time that all
-    connections together have lasted.
+    Bytes count those of connections that go on as well, up to a second late; ``lasted_us`` and ``moved_bytes`` are sums
+    over connections that are over.
     """
 
     open: int = 0
@@ -56,6 +56,7 @@ class Tally:
     lasted_1d: int = 0
     lasted_more: int = 0
 
+    moved_bytes: int = 0
     moved_1k: int = 0  # connections that moved no more bytes, both ways together, of which 1 k is a thousand, …
     moved_10k: int = 0  # … and more than that
     moved_100k: int = 0
