@@ -148,6 +148,12 @@ _TABLE: Final[tuple[_Entry, ...]] = (
                     "durable", SWITCH, True, "acknowledge uploads when a crash of the machine cannot lose them"
                 ),
                 BatteryOption("on_upload", TEXT, None, "MODULE:FUNCTION or command to run for each file that has come"),
+                BatteryOption(
+                    "strict_ends",
+                    SWITCH,
+                    True,
+                    "refuse uploads that end without TLS's own end, or with the control connection",
+                ),
                 BatteryOption("checksums", SWITCH, False, "compute SHA-256 of each file transferred, for the records"),
                 BatteryOption("login_attempts", NUMBER, 10, "failed logins within ten minutes that ban an address"),
                 BatteryOption("ban", DURATION, "10m", "how long an address is banned"),

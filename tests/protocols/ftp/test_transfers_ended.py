@@ -205,6 +205,20 @@ def test_a_client_that_vanishes_in_mid_upload_leaves_the_old_file(
     world.run(story)
 
 
+def test_who_need_not_be_strict_takes_what_a_client_that_hangs_up_has_sent() -> None:
+    """Some cameras send a picture, close both connections, and never read that it was stored."""
+    world = World(strict_ends=False)
+
+    async def story(world: World) -> None:
+        client, data = await begun_upload(world)
+        await data.close()
+        await client.control.close()
+        await client.leave()
+        assert world.content("/a") == b"01234"
+
+    world.run(story)
+
+
 def test_a_client_killed_slowly_leaves_the_old_file(world: World) -> None:
     """Its data connection ends first, and its control connection when the dying process gets to it."""
 

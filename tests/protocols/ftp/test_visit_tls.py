@@ -295,6 +295,21 @@ def test_an_upload_that_ends_without_tls_s_own_end_may_have_been_cut_off(tls: Tl
     world_of(tls).run(story)
 
 
+def test_who_need_not_be_strict_takes_the_end_of_the_stream_for_that_of_the_file(tls: Tls) -> None:
+    async def story(world: World) -> None:
+        client = await protected(world, tls)
+        data = await client.passive()
+        await client.send("STOR a")
+        assert (await client.reply("STOR")).code == 150
+        await client.protect()
+        await data.write(b"a whole file")
+        data._outgoing.finish()
+        assert (await client.reply("STOR")).code == 226
+        assert world.content("/a") == b"a whole file"
+
+    world_of(tls, strict_ends=False).run(story)
+
+
 def test_abor_in_the_middle_of_a_handshake(tls: Tls) -> None:
     async def story(world: World) -> None:
         world.put("/a")

@@ -58,16 +58,17 @@ class Reception:
 
     async def complete(self, data: Connection) -> Reply:
         """Commit the upload, if its end is the client's own word and not the end of the client."""
-        if data.is_truncated:
+        is_strict = self._visit.server.strict_ends
+        if is_strict and data.is_truncated:
             raise Failed(426, TRUNCATED)
         assert self._upload is not None
         # Before the commit: of uploads that end at once only as many come about as there is room for.
         if not await self._visit.quota.take(self._received_bytes, self._replaced_bytes):
             raise QuotaUsedUp(self.path)
-        if data.tls is None:  # whose own end is nobody's but the client's
+        if is_strict and data.tls is None:  # whose own end is nobody's but the client's
             await self._let_the_killed_end()
         try:
-            commit = partial(self._upload.commit, is_withdrawn=self._client_is_gone)
+            commit = partial(self._upload.commit, is_withdrawn=self._client_is_gone if is_strict else None)
             if self._upload.is_at_hand:
                 commit()
             else:

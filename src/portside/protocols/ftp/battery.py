@@ -53,6 +53,7 @@ def ftp_battery(
     keep_partial: float = 86_400.0,
     durable: bool = True,
     on_upload: str | None = None,
+    strict_ends: bool = True,
     checksums: bool = False,
     login_attempts: int = 10,
     ban: float = 600.0,
@@ -90,6 +91,7 @@ def ftp_battery(
         must_resume=tls_session_reuse == "required",
         hook=None if on_upload is None else hook_of(on_upload, root),
         digests=checksums,
+        strict_ends=strict_ends,
         service=service,
     )
     return Battery("ftp", stream=visits_of(server), port=CONTROL_PORT, refusal=refuse)

@@ -51,6 +51,7 @@ class Server:
     must_resume: bool = False
     hook: Hook | None = None
     digests: bool = False  # of each file transferred, for the records and the hook
+    strict_ends: bool = True  # an upload whose end may be that of its client is no whole one
     service: str = "ftp"
     # It has no threads before something is submitted: a process that forks afterwards takes none with it.
     digest_pool: ThreadPoolExecutor = field(
