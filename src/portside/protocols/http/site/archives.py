@@ -20,7 +20,7 @@ from starlette.responses import StreamingResponse
 from portside.protocols.http.site.listing import modified_at
 from portside.protocols.http.site.media import is_compressible, media_type_of
 from portside.protocols.http.site.problems import Problem
-from portside.protocols.http.site.rules import Rules
+from portside.protocols.http.site.rules import RawFields, Rules
 from portside.protocols.http.site.targets import shown
 from portside.protocols.http.site.turns import run_blocking
 from portside.protocols.http.site.walking import Found, walk
@@ -61,23 +61,25 @@ class Format:
 async def answer_archive(exchange: Exchange, form: Format) -> None:
     """Send the folder that is asked for. Raises: Problem, StorageError."""
     name = shown(split(exchange.path)[1]) or "files"
-    headers = {
-        "content-type": form.media_type,
-        "content-disposition": build_disposition(f"{name}{form.suffix}"),
-        "cache-control": "no-store",
-        **{field.decode("ascii"): value.decode("ascii") for field, value in exchange.rules.always},
-    }
     entry = await run_blocking(exchange.storage.stat, exchange.path)
     if entry.kind != "directory":
         raise Problem(404, "Only a folder can be had as an archive.")
-    if exchange.is_head:
-        await exchange.answer(200, [(name.encode(), value.encode("ascii")) for name, value in headers.items()])
+    fields: RawFields = [
+        (b"content-type", form.media_type.encode("ascii")),
+        (b"content-disposition", build_disposition(f"{name}{form.suffix}").encode("ascii")),
+        (b"cache-control", b"no-store"),
+        *exchange.rules.always,
+    ]
+    if exchange.is_head:  # how long it would be, nobody knows before it is made
+        await exchange.send({"type": "http.response.start", "status": 200, "headers": fields})
+        await exchange.send({"type": "http.response.body", "body": b""})
         return
     if not exchange.archives.begin():
         raise Problem(503, "The server makes as many archives as it can; try again soon.", {"retry-after": "10"})
     try:
         pieces = form.pieces(exchange.storage, exchange.path, name, exchange.rules)
-        response = StreamingResponse(_in_threads(exchange, pieces), headers=headers)
+        response = StreamingResponse(_in_threads(exchange, pieces))
+        response.raw_headers = fields
         await response(exchange.scope, exchange.receive, exchange.send)
     finally:
         exchange.archives.end()

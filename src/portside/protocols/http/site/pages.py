@@ -259,7 +259,7 @@ def show_bytes(count: int) -> str:
     """Return a size to be read: ``999 B``, ``1.2 MB``, ``34 GB``."""
     size = float(count)
     for unit in _UNITS:
-        if round(size, 1) < 1_000 or unit == _UNITS[-1]:
+        if size < 999.5 or unit == _UNITS[-1]:
             break
         size /= 1_000
     digits = 1 if unit != "B" and round(size, 1) < 10 else 0
