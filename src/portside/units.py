@@ -112,6 +112,18 @@ def show_size(size_bytes: float) -> str:
     return str(count)
 
 
+def size_in_words(size_bytes: int) -> str:
+    """Return the size as people say it, to two digits or three: ``17 B``, ``1.2 MB``."""
+    if size_bytes < 1_000:
+        return f"{size_bytes} B"
+    size = float(size_bytes)
+    for unit in ("kB", "MB", "GB", "TB"):
+        size /= 1_000
+        if size < 999.5 or unit == "TB":
+            break
+    return f"{size:.1f} {unit}" if size < 9.95 else f"{size:.0f} {unit}"
+
+
 def show_count(count: int) -> str:
     """Return the number with commas between the thousands."""
     return f"{count:,}"

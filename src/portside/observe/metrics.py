@@ -32,7 +32,8 @@ def _of_server(stats: Stats) -> Iterator[str]:
     yield from _info("portside_build", "Which Portside this is.", {"version": stats["version"]})
     yield from _gauge("portside_ready", "Whether every service is served and nothing stops it.", [({}, stats["ready"])])
     yield from _gauge("portside_up_seconds", "How long the server has been there.", [({}, stats["up_s"])], "seconds")
-    cpu, memory = [({}, stats["cpu_s"])], [({}, stats["rss_bytes"])]
+    cpu: list[Sample] = [({}, stats["cpu_s"])]
+    memory: list[Sample] = [({}, stats["rss_bytes"])]
     yield from _counter(
         "portside_supervisor_cpu_seconds", "CPU time of the supervisor, and of workers that are gone.", cpu, "seconds"
     )

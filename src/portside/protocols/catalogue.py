@@ -69,7 +69,9 @@ _TABLE: Final[tuple[_Entry, ...]] = (
         "discard_battery",
     ),
     _Entry(
-        BatterySpec("daytime", "tell the date and time as a line of text (RFC 867)", 13, datagram=True),
+        BatterySpec(
+            "daytime", "tell the date and time as a line of text (RFC 867)", 13, datagram=True, given=("service",)
+        ),
         _SMALL,
         "daytime_battery",
     ),
@@ -279,6 +281,7 @@ _TABLE: Final[tuple[_Entry, ...]] = (
             "a web page that tells visitors their host name and address (RFC 1945)",
             80,
             options=(BatteryOption("names", SWITCH, True, "look up the visitor's host name"),),
+            given=("service",),
         ),
         "portside.protocols.whoami",
         "whoami_battery",
@@ -289,7 +292,7 @@ _TABLE: Final[tuple[_Entry, ...]] = (
             "tell ports by the names of services: running ones first, then the system's",
             6168,
             options=(BatteryOption("file", PATH, "/etc/services", "the system's list of services"),),
-            given=("services",),
+            given=("services", "service"),
         ),
         "portside.protocols.directory",
         "directory_battery",

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
 from portside.contracts import Battery, Connection, Message
+from portside.protocols.telling import teller
 
 Clock: TypeAlias = Callable[[], float]
 """Gives seconds since 1970-01-01 00:00 UTC, as ``time.time`` does; a test gives its own."""
@@ -133,9 +134,13 @@ def build_daytime(now_s: float) -> bytes:
     return f"{date} {now.hour:02}:{now.minute:02}:{now.second:02}-UTC\r\n".encode("ascii")
 
 
-def daytime_battery(clock: Clock = time.time) -> Battery:
+def daytime_battery(clock: Clock = time.time, service: str = "daytime") -> Battery:
+    tell = teller(service)
+
     async def daytime(visitor: Connection) -> None:
-        await visitor.write(build_daytime(clock()))
+        answer = build_daytime(clock())
+        tell(visitor, "out", answer)
+        await visitor.write(answer)
 
     async def daytime_datagram(message: Message) -> None:
         await message.reply(build_daytime(clock()))

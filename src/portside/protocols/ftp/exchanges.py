@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Literal, Protocol
 
+from portside import events
 from portside.accounts.rates import Pacer, Rate
 from portside.contracts import Connection
 from portside.errors import LocalError, PeerError
@@ -15,6 +16,9 @@ from portside.protocols.ftp.transfers import Failed, Representation, Transfer
 from portside.protocols.ftp.visit import Visit
 from portside.storage.contract import StorageError
 from portside.storage.failures import storage_error
+from portside.units import size_in_words
+
+RECEIVING: Final = frozenset({"STOR", "STOU", "APPE"})
 
 
 class Exchange(Protocol):
@@ -82,7 +86,10 @@ async def _reply_of(visit: Visit, transfer: Transfer, exchange: Exchange, how: R
     failure: Failed | StorageError
 
     async def job(data: Connection) -> Reply:
-        await exchange.move(data, how)
+        if not events.listening(events.Spoke):
+            await exchange.move(data, how)
+        else:
+            await _move_and_tell(visit, transfer, exchange, data, how)
         return await exchange.complete(data)
 
     try:
@@ -100,6 +107,22 @@ async def _reply_of(visit: Visit, transfer: Transfer, exchange: Exchange, how: R
         raise
     await exchange.give_up(failure)
     return fitted(reply_to(failure), exchange.verb)
+
+
+async def _move_and_tell(
+    visit: Visit, transfer: Transfer, exchange: Exchange, data: Connection, how: Representation
+) -> None:
+    """Move the bytes; whoever watches the conversation hears of the data connection, and what went over it."""
+    protection = "" if data.tls is None else f", {data.tls.version}"
+    visit.tell_of_data("out" if transfer.is_active else "in", f"connect {data.peer} to {data.local}{protection}")
+    outcome = " until it broke"
+    try:
+        await exchange.move(data, how)
+        outcome = ""
+    finally:
+        moved = data.bytes_in + data.bytes_out
+        direction: Literal["in", "out"] = "in" if exchange.verb in RECEIVING else "out"
+        visit.tell_of_data(direction, f"{transfer.title}: {size_in_words(moved)}{outcome}", moved)
 
 
 def why(error: BaseException) -> str:

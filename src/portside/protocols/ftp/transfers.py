@@ -13,7 +13,7 @@ from portside.accounts.rates import Pacer
 from portside.contracts import Connection, Work
 from portside.errors import ConnectionEnded, ConnectionLost, NetworkError, PeerError, PortsideError
 from portside.protocols.ftp.ascii import AsciiDecoder, AsciiEncoder
-from portside.protocols.ftp.data import CannotOpen, Way
+from portside.protocols.ftp.data import Active, CannotOpen, Way
 from portside.protocols.ftp.deflate import Deflater, Inflater
 from portside.storage.contract import StorageError
 
@@ -226,6 +226,11 @@ class Transfer:
         self._way = way
         self._work: Work | None = None
         self._is_aborted = False
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the data connection is one that we make: RFC 959 section 3.3."""
+        return isinstance(self._way, Active)
 
     def begin(self, work: Work) -> None:
         self._work = work

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 from portside import events
 from portside.accounts.account import Account
@@ -148,9 +148,13 @@ class Visit:
             argument = "…" if command.verb in SECRET_VERBS else command.argument
             self._tell("in", f"{command.verb} {argument}".rstrip(), size_bytes)
 
-    def _tell(self, direction: Any, words: str, size_bytes: int) -> None:
+    def _tell(self, direction: Any, words: str, size_bytes: int, lane: str = "") -> None:
         if events.listening(events.Spoke):
-            events.emit(events.Spoke(self.server.service, self.control.id, direction, words, size_bytes))
+            events.emit(events.Spoke(self.server.service, self.control.id, direction, words, size_bytes, lane))
+
+    def tell_of_data(self, direction: Literal["in", "out"], words: str, size_bytes: int = 0) -> None:
+        """Tell whoever watches what goes over the data connection."""
+        self._tell(direction, words, size_bytes, "data")
 
     # ── what acts use ────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -18,8 +18,9 @@ from portside.protocols.http.frames import Closed, Frames, Ponged
 from portside.protocols.http.handshake import Handshake, build_acceptance
 from portside.protocols.http.refusals import RequestRefused, build_refusal
 from portside.protocols.http.responses import ResponseWriter
-from portside.protocols.http.spoken import size_in_words, words_of_response
+from portside.protocols.http.spoken import words_of_response
 from portside.protocols.http.waiting import Change
+from portside.units import size_in_words
 
 if TYPE_CHECKING:
     from portside.protocols.http.conversation import Conversation

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from portside.protocols.http.statuses import phrase_of
-
-_UNITS = ("kB", "MB", "GB", "TB")
+from portside.units import size_in_words
 
 
 def words_of_request(method: str, path: bytes, query: bytes) -> str:
@@ -16,15 +15,3 @@ def words_of_response(status: int, body_bytes: int) -> str:
     """Return ``200 OK 1.2 MB``, without a size where there is no body."""
     words = f"{status} {phrase_of(status)}".rstrip()
     return f"{words} {size_in_words(body_bytes)}" if body_bytes else words
-
-
-def size_in_words(size_bytes: int) -> str:
-    """Return the size as people say it: ``17 B``, ``1.2 MB``."""
-    if size_bytes < 1_000:
-        return f"{size_bytes} B"
-    size = float(size_bytes)
-    for unit in _UNITS:
-        size /= 1_000
-        if size < 999.5 or unit == _UNITS[-1]:
-            break
-    return f"{size:.1f} {unit}" if size < 9.95 else f"{size:.0f} {unit}"

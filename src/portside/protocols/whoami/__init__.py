@@ -13,11 +13,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+from portside import events
 from portside.address import InternetAddress
 from portside.contracts import Battery, Connection
 from portside.errors import NetworkError
 from portside.protocols.whoami.page import Visitor, build_page, build_refusal_page, build_text
 from portside.protocols.whoami.request import ALLOWED_METHODS, Request, RequestRefused, read_request
+from portside.units import size_in_words
 
 PORT: Final = 80
 NAME_S_MAX: Final = 2.0  # a page without the name is better than a page that comes later than this
@@ -41,19 +43,26 @@ _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def whoami_battery(names: bool = True, clock: Callable[[], float] = time.time) -> Battery:
-    """Return the whoami battery. ``names``: look up the visitor's host name. ``clock`` gives seconds since 1970."""
+def whoami_battery(names: bool = True, clock: Callable[[], float] = time.time, service: str = "whoami") -> Battery:
+    """Return the whoami battery.
+
+    ``names``: look up the visitor's host name. ``clock`` gives seconds since 1970. ``service`` is whose conversation
+    it is, for whoever watches.
+    """
 
     async def whoami(visitor: Connection) -> None:
         try:
             request = await read_request(visitor)
         except RequestRefused as refusal:
-            await visitor.write(build_refusal(refusal.status, refusal.why, clock(), head_only=refusal.head_only))
+            _tell_request(service, visitor, "(refused)")
+            answer = build_refusal(refusal.status, refusal.why, clock(), head_only=refusal.head_only)
+            await _answer(service, visitor, refusal.status, answer)
             return
         if request is None:
             return
+        _tell_request(service, visitor, f"{request.method} {without_query(request.target)}")
         name = await _name_of(visitor) if names else None
-        await visitor.write(build_answer(request, Visitor(visitor.peer, name, visitor.tls), clock()))
+        await _answer(service, visitor, 200, build_answer(request, Visitor(visitor.peer, name, visitor.tls), clock()))
 
     def refuse(why: str) -> bytes:
         # 408 is what browsers expect on a connection they opened and kept for later: they ask again on another.
@@ -61,6 +70,26 @@ def whoami_battery(names: bool = True, clock: Callable[[], float] = time.time) -
         return build_refusal(status, f"this connection is not served: {why}", clock())
 
     return Battery("whoami", stream=whoami, port=PORT, refusal=refuse)
+
+
+def _tell_request(service: str, visitor: Connection, words: str) -> None:
+    if events.listening(events.Spoke):
+        events.emit(events.Spoke(service, visitor.id, "in", words, visitor.bytes_in))
+
+
+async def _answer(service: str, visitor: Connection, status: int, answer: bytes) -> None:
+    if events.listening(events.Spoke):
+        words = f"{status} {_REASONS[status]} {size_in_words(len(answer))}"
+        events.emit(events.Spoke(service, visitor.id, "out", words, len(answer)))
+    if events.listening(events.Answered):
+        events.emit(events.Answered(service, visitor.id, status))
+    await visitor.write(answer)
+
+
+def without_query(target: str) -> str:
+    """Return the target as it may be shown to whoever watches: what a query holds may be a secret."""
+    path, mark, _ = target.partition("?")
+    return f"{path}?…" if mark else path
 
 
 async def _name_of(visitor: Connection) -> str | None:
