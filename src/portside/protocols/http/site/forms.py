@@ -43,7 +43,7 @@ async def answer_form(exchange: Exchange) -> None:
     """Answer POST to a folder. Raises: Problem."""
     if not exchange.may("mkdir"):
         exchange.check("write")
-    parser = PushMultipartParser(_boundary_of(exchange), max_segment_count=PARTS_MAX, strict=True)
+    parser = PushMultipartParser(_boundary_of(exchange), max_segment_count=PARTS_MAX)
     form = _Form(exchange)
     try:
         with parser:
