@@ -46,10 +46,11 @@ async def open_stored(storage: Storage, path: str) -> Stored:
 async def answer_file(exchange: Exchange, path: str, stored: Stored, *, status: int = 200) -> None:
     """Answer with an open file, or with a compressed one beside it, and close it.
 
-    With another ``status`` than 200 it is a page that says so, and no conditions apply.
+    With another ``status`` than 200 it is a page that says so, and no conditions apply. Raises: Problem.
     """
     coding = None
     try:
+        exchange.check("read")
         taken = await _compressed(exchange, path, stored)
         if taken is not None:
             stored.close()

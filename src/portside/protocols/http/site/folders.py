@@ -42,7 +42,6 @@ async def answer_folder(exchange: Exchange) -> None:
     if form != "json":
         index = await open_index(exchange)
         if index is not None:
-            exchange.check("read")
             await answer_file(exchange, *index)
             return
     if not exchange.rules.listing:
@@ -74,6 +73,13 @@ async def redirect_to_folder(exchange: Exchange) -> None:
     reference = f"./{build_reference(split(exchange.path)[1], is_folder=True)}"
     location = reference.encode("ascii") + (b"?" + quote(query, safe="=&%+").encode("ascii") if query else b"")
     await exchange.answer(301, [(b"location", location), (b"cache-control", b"no-cache")])
+
+
+async def answer_login(exchange: Exchange) -> None:
+    """Ask who somebody is, and send those who have said it back to the folder. Raises: Problem."""
+    if exchange.challenge is not None:
+        raise Problem(401, "Please log in.", {"www-authenticate": exchange.challenge.decode("ascii")})
+    await exchange.answer(303, [(b"location", b"./"), (b"cache-control", b"no-store")])
 
 
 async def _answer_listing(exchange: Exchange, query: dict[str, str], *, as_json: bool) -> None:

@@ -19,7 +19,7 @@ from portside.protocols.http.site.archives import AT_ONCE
 from portside.protocols.http.site.conditions import Fields
 from portside.protocols.http.site.exchange import Exchange, Places
 from portside.protocols.http.site.files import answer_file, open_stored
-from portside.protocols.http.site.folders import answer_application, answer_folder, redirect_to_folder
+from portside.protocols.http.site.folders import answer_application, answer_folder, answer_login, redirect_to_folder
 from portside.protocols.http.site.forms import answer_form
 from portside.protocols.http.site.heads import Heads
 from portside.protocols.http.site.login import Gate
@@ -133,16 +133,12 @@ class Site:
         except IsDirectory:
             await redirect_to_folder(exchange)
             return
-        try:
-            exchange.check("read")
-        except Problem:
-            stored.close()
-            raise
         await answer_file(exchange, path, stored)
 
     async def _show_folder(self, exchange: Exchange) -> None:
-        if exchange.scope.get("query_string") == b"login" and exchange.challenge is not None:
-            raise Problem(401, "Please log in.", {"www-authenticate": exchange.challenge.decode("ascii")})
+        if "login" in exchange.query and self._gate.doorkeeper is not None:
+            await answer_login(exchange)
+            return
         await answer_folder(exchange)
 
     async def _show_other(self, exchange: Exchange) -> None:
