@@ -12,6 +12,7 @@ from portside.net.tls_engine import TlsEngine
 if TYPE_CHECKING:
     from portside.net.stream import Stream
 
+CONTENT_TYPES: Final = range(20, 25)  # what a record begins with: RFC 8446 section 5.1, and RFC 6520; no letter is one
 UNTIL_STOP_BYTES_MAX: Final = 1 << 20  # of plaintext that a peer may still say before it ends its TLS too
 
 
@@ -48,30 +49,40 @@ def engine_to_stop(stream: Stream) -> TlsEngine:
 
 
 class LastWords:
-    """What comes of TLS, and behind it, while a connection goes back to plain bytes."""
+    """What comes of TLS, and behind it, while a connection goes back to plain bytes.
 
-    __slots__ = ("_engine", "_held")
+    A peer may also leave TLS without a word of its own, and go on plainly (curl does, where it is told to be passive
+    about CCC): the first thing it says then begins like no record. From here on its bytes are anybody's in any case.
+    """
+
+    __slots__ = ("_clear", "_engine", "_held", "_is_first")
 
     def __init__(self, engine: TlsEngine) -> None:
         self._engine = engine
         self._held = bytearray()
+        self._is_first = True
+        self._clear = b""  # what it said without TLS
 
     @property
     def are_over(self) -> bool:
         """Whether the peer has ended its TLS too."""
-        return self._engine.ended and not self._engine.truncated
+        return bool(self._clear) or (self._engine.ended and not self._engine.truncated)
 
     def take(self, sealed: bytes) -> None:
         """Take what was received, ``b""`` for the end of the stream. Raises: TlsFailed, EndOfStream."""
         if not sealed or self._engine.truncated:
             raise EndOfStream(b"", "the peer's end of TLS (close_notify)")
+        if self._is_first and sealed[0] not in CONTENT_TYPES:
+            self._clear = sealed
+            return
+        self._is_first = False
         self._held += self._engine.receive(sealed)
         if len(self._held) > UNTIL_STOP_BYTES_MAX:
             raise TlsFailed("TLS failed: the peer goes on talking and does not end it")
 
     def plain(self, stream: Stream, spare: bytes | bytearray) -> None:
         """Let the stream go on plainly with what is left to read: what TLS gave, then what stood behind it."""
-        self._held += self._engine.behind
+        self._held += self._engine.behind + self._clear
         stream.bytes_in += len(self._held)
         buffer = bytearray() if stream._buffer is None else stream._buffer
         buffer += spare

@@ -83,6 +83,16 @@ def test_both_ways_to_tls(start: Start, model: str, certificates: Certificates, 
         assert desk("curl", *curl, url) == LARGE
 
 
+@pytest.mark.parametrize("who_closes", ["active", "passive"])
+def test_tls_is_for_the_login_alone(
+    start: Start, model: str, certificates: Certificates, desk: Desk, who_closes: str
+) -> None:
+    site = start(model)
+    site.put("file", LARGE)
+    curl = ("--silent", "--max-time", 25, "--ssl-reqd", "--cacert", certificates.ca, "--ftp-ssl-ccc-mode", who_closes)
+    assert desk("curl", *curl, site.url("file"), site.url("file")) == LARGE * 2
+
+
 def test_tls_is_aborted_too(start: Start, model: str, certificates: Certificates) -> None:
     site = start(model)
     site.put("file", LARGE)
