@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "check": Entry("run", "say whether portside.toml can be served", serves=True),
     "ps": Entry("control", "list the services and connections of a running server"),
     "top": Entry("control", "watch the services and connections of a running server"),
+    "diagram": Entry("diagram", "show what is said over a connection as a message sequence diagram"),
     "reload": Entry("control", "make a running server read its configuration and code anew"),
     "stop": Entry("control", "stop a running server, or end one of its connections"),
     "connect": Entry("connect", "talk to a server from the terminal"),
@@ -45,6 +46,7 @@ COMMANDS: Final = {
     "resolve": Entry("resolve", "list the addresses of a name, in the order a program tries them"),
     "address": Entry("address", "explain an address"),
     "connections": Entry("connections", "list the sockets of this machine"),
+    "capture": Entry("capture", "show the packets that pass by on an interface"),
     "users": Entry("users", "add, list, change and remove the users of a file"),
     "bench": Entry("bench", "measure servers and models"),
 }

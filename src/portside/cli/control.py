@@ -76,7 +76,7 @@ def control_option(command: Command) -> Command:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array, an object a service.")
 def ps(*, control: str | None, as_json: bool) -> int:
     """List the services of a running server and their live connections."""
-    services = _ask(control, {"do": "list"}, ANSWER_S)
+    services = ask_server(control, {"do": "list"})
     if as_json:
         print_array(services)
     else:
@@ -155,7 +155,7 @@ def top(*, control: str | None, as_json: bool) -> int:
 
 def _stream(control: str | None) -> int:
     while True:
-        services = _ask(control, {"do": "list"}, ANSWER_S)
+        services = ask_server(control, {"do": "list"})
         print_object({"time": datetime.now().astimezone(), "services": services})
         time.sleep(REFRESH_S)
 
@@ -163,7 +163,7 @@ def _stream(control: str | None) -> int:
 def _watch(control: str | None) -> int:
     before: dict[str, int] = {}
     while True:
-        services = _ask(control, {"do": "list"}, ANSWER_S)
+        services = ask_server(control, {"do": "list"})
         lines, before = _busiest(services, before)
         if not sys.stdout.isatty():
             _print_lines(lines)
@@ -207,7 +207,7 @@ def reload(*, control: str | None) -> int:
     Returns when its new workers have taken over. If anything is broken the old ones keep running, and this says why
     and exits with 1.
     """
-    _ask(control, {"do": "reload"}, RELOAD_S)
+    ask_server(control, {"do": "reload"}, RELOAD_S)
     return exit_status.OK
 
 
@@ -217,9 +217,9 @@ def reload(*, control: str | None) -> int:
 def stop(*, control: str | None, connection: str | None) -> int:
     """Stop a running server, and return when it is gone; or end one of its connections."""
     if connection is not None:
-        _ask(control, {"do": "end", "connection": connection}, ANSWER_S)
+        ask_server(control, {"do": "end", "connection": connection})
         return exit_status.OK
-    with closing(_connect(control)) as sock:
+    with closing(connect_to_server(control)) as sock:
         from portside.serve import control as server
 
         sock.settimeout(STOP_S)
@@ -231,15 +231,17 @@ def stop(*, control: str | None, connection: str | None) -> int:
 # ── the socket ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _ask(path: str | None, request: dict[str, Any], timeout_s: float) -> Any:
+def ask_server(path: str | None, request: dict[str, Any], timeout_s: float = ANSWER_S) -> Any:
+    """Return what the running server answers. Raises: UsageError without a path, NetworkError, ControlRefused."""
     from portside.serve import control as server
 
-    with closing(_connect(path)) as sock:
+    with closing(connect_to_server(path)) as sock:
         sock.settimeout(timeout_s)
         return server.ask(sock, request)
 
 
-def _connect(path: str | None) -> Socket:
+def connect_to_server(path: str | None) -> Socket:
+    """Return a connection to the control socket of a running server. Raises: UsageError, NetworkError."""
     if not path:
         raise UsageError("say which server: --control PATH, or PORTSIDE_CONTROL")
     address = UnixAddress(path)

@@ -10,7 +10,6 @@ import dataclasses
 import math
 import os
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +31,7 @@ _STYLE_CODES: Final[dict[Style, str]] = {
     "cyan": "36",
 }
 harmless = _text.harmless
+width_of = _text.width_of
 
 _GAP: Final = "  "
 _ABSENT: Final = "-"
@@ -98,16 +98,6 @@ def to_text(value: object) -> str:
         case list() | tuple():
             return ", ".join(to_text(item) for item in value) or _ABSENT
     return str(value)
-
-
-def width_of(text: str) -> int:
-    """Return how many cells of a terminal the text takes: two for wide characters, none for combining ones."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        for character in text
-    )
 
 
 # ── tables and JSON ──────────────────────────────────────────────────────────────────────────────────────────────────
