@@ -24,7 +24,7 @@ PRELUDE = """
 import json, select, socket, sys
 from ipaddress import ip_network
 from portside.net.packets import PacketSocket
-from portside.observe.wanted import Wanted
+from portside.observe.packets.wanted import Wanted
 from portside.wire.bpf import build_bpf
 
 def program(ports=(), networks=(), protocols=()):

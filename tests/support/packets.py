@@ -9,7 +9,7 @@ from portside.wire.arp import Arp
 from portside.wire.ethernet import TAGS, Frame, MacAddress, VlanTag
 from portside.wire.ipv4 import IPv4Option, IPv4Packet
 from portside.wire.ipv6 import IPv6Packet
-from portside.wire.tcp import Flags, Segment
+from portside.wire.tcp import Segment
 from portside.wire.udp import Datagram
 
 
@@ -120,7 +120,7 @@ segments = st.builds(
     target_port=unsigned(16),
     sequence=unsigned(32),
     acknowledgement=unsigned(32),
-    flags=unsigned(9).map(Flags),
+    flags=unsigned(9),
     window=unsigned(16),
     payload=payloads,
     options=st.lists(tcp_option, max_size=4).map(tuple).filter(fits),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from portside.errors import MalformedMessage
 from portside.wire.malformed import BadChecksum, Truncated
-from portside.wire.tcp import Flags, Segment, build_tcp, parse_tcp, tcp_header_bytes
+from portside.wire.tcp import Flags, Segment, build_tcp, flag_words, parse_tcp, tcp_header_bytes
 from portside.wire.tcp_options import (
     MaximumSegmentSize,
     NoOperation,
@@ -205,7 +205,7 @@ def test_options_that_are_too_much_are_not_built(options: tuple[Any, ...]) -> No
 
 
 @pytest.mark.parametrize(
-    "change", [{"sequence": 1 << 32}, {"window": 65_536}, {"reserved": 8}, {"flags": Flags(0x200)}, {"source_port": -1}]
+    "change", [{"sequence": 1 << 32}, {"window": 65_536}, {"reserved": 8}, {"flags": 0x200}, {"source_port": -1}]
 )
 def test_what_does_not_fit_tcp_is_not_built(change: dict[str, Any]) -> None:
     fields: dict[str, Any] = {"source_port": 1, "target_port": 2, "sequence": 3, **change}
@@ -214,9 +214,9 @@ def test_what_does_not_fit_tcp_is_not_built(change: dict[str, Any]) -> None:
 
 
 def test_flags_are_said_as_people_say_them() -> None:
-    assert str(Flags.SYN | Flags.ACK) == "SYN ACK"
-    assert str(Flags.ACK | Flags.FIN | Flags.PSH) == "FIN PSH ACK"
-    assert str(Flags(0)) == ""
+    assert flag_words(Flags.SYN | Flags.ACK) == "SYN ACK"
+    assert flag_words(Flags.ACK | Flags.FIN | Flags.PSH) == "FIN PSH ACK"
+    assert flag_words(0) == ""
 
 
 def test_syn_and_fin_take_a_sequence_number_each() -> None:

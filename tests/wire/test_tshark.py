@@ -42,7 +42,7 @@ def six(protocol: int, payload: bytes, **more: Any) -> bytes:
     return build_ethernet(Frame(THERE, HERE, 0x86DD, build_ipv6(IPv6Packet(A6, B6, protocol, payload, **more))))
 
 
-def tcp(flags: Flags, payload: bytes = b"", **more: Any) -> bytes:
+def tcp(flags: int, payload: bytes = b"", **more: Any) -> bytes:
     segment = Segment(40_000, 9, 1_000, 2_000, flags, 512, payload, **more)
     return four(numbers.TCP, build_tcp(segment, source=A, target=B))
 

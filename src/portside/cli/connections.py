@@ -62,7 +62,7 @@ _STATE_WORDS: Final = {
 
 def by_port(text: str) -> Test:
     """Return the test for a port at either end, given as its number or its service's name. Raises: UsageError."""
-    ports = {parse_port(text)} if is_decimal(text) else _ports_of(text)
+    ports = ports_of(text)
 
     def has_port(entry: Entry) -> bool:
         ends = (entry.socket.local, entry.socket.peer)
@@ -71,7 +71,10 @@ def by_port(text: str) -> Test:
     return has_port
 
 
-def _ports_of(service: str) -> set[int]:
+def ports_of(service: str) -> set[int]:
+    """Return the port with that number, or those of a service of this system. Raises: UsageError."""
+    if is_decimal(service):
+        return {parse_port(service)}
     ports = set()
     for protocol in ("tcp", "udp"):
         try:

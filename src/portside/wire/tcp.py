@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from enum import IntFlag
+from functools import lru_cache
 from typing import Final
 
 from portside.address import IPAddress
@@ -24,32 +24,33 @@ HEADER_BYTES: Final = _LAYOUT.size
 CHECKSUM_OFFSET: Final = 16
 
 
-class Flags(IntFlag):
-    """The control bits, in the order of the header from its right."""
+class Flags:
+    """The control bits, in the order of the header from its right. Plain numbers: an IntFlag's ``&`` takes 2 µs."""
 
-    FIN = 0x001
-    SYN = 0x002
-    RST = 0x004
-    PSH = 0x008
-    ACK = 0x010
-    URG = 0x020
-    ECE = 0x040
-    CWR = 0x080
-    AE = 0x100
-
-    def __str__(self) -> str:
-        """Return the names of the bits, as people say them: ``SYN ACK``."""
-        return " ".join(name for name, bit in _NAMES if self & bit)
+    FIN: Final = 0x001
+    SYN: Final = 0x002
+    RST: Final = 0x004
+    PSH: Final = 0x008
+    ACK: Final = 0x010
+    URG: Final = 0x020
+    ECE: Final = 0x040
+    CWR: Final = 0x080
+    AE: Final = 0x100
 
 
-NO_FLAGS: Final = Flags(0)
 # SYN comes before ACK, and what ends a connection too.
-_NAMES: Final = tuple((name, Flags[name]) for name in ("SYN", "FIN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "AE"))
+_NAMES: Final = ("SYN", "FIN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "AE")
+
+
+@lru_cache(maxsize=512)
+def flag_words(flags: int) -> str:
+    """Return the names of the bits as people say them: ``SYN ACK``; empty for none."""
+    return " ".join(name for name in _NAMES if flags & getattr(Flags, name))
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One segment. ``window`` is as it travels, before any scaling. ``reserved`` are three bits that nobody uses.
+    """One segment. ``flags`` are bits of ``Flags``, ``reserved`` three that nobody uses; ``window`` is not scaled yet.
 
     ``checksum`` is as it came, None in a segment of our own: it is computed whenever the segment is built.
     """
@@ -58,7 +59,7 @@ class Segment:
     target_port: int
     sequence: int
     acknowledgement: int = 0
-    flags: Flags = NO_FLAGS
+    flags: int = 0
     window: int = 0
     payload: bytes = field(default=b"", repr=False)
     options: tuple[TcpOption, ...] = ()
@@ -88,7 +89,7 @@ def parse_tcp(segment: Bytes, *, source: IPAddress | None = None, target: IPAddr
         target_port=target_port,
         sequence=sequence,
         acknowledgement=acknowledgement,
-        flags=Flags(word & 0x1FF),
+        flags=word & 0x1FF,
         window=window,
         payload=bytes(segment[header_bytes:]),
         options=parse_tcp_options(segment[HEADER_BYTES:header_bytes]),

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portside.observe.dissect import dissect
-from portside.observe.wanted import PROTOCOLS, Wanted
+from portside.observe.packets.dissect import dissect
+from portside.observe.packets.wanted import PROTOCOLS, Wanted
 from portside.wire import numbers
 from portside.wire.arp import Arp, build_arp
 from portside.wire.bpf import KEEP_BYTES, NOTE_HARDWARE, NOTE_PACKET_TYPE, NOTE_PROTOCOL, build_bpf

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Final, Literal, TypeAlias
 
 from portside.address import IPAddress
-from portside.observe.dissect import DNS_PORTS, Dissected, Layer
+from portside.observe.packets.dissect import DNS_PORTS, Dissected, Layer
 from portside.wire import numbers
 from portside.wire.arp import Arp
 from portside.wire.bpf import NOTE_HARDWARE, NOTE_PACKET_TYPE, NOTE_PROTOCOL, AllOf, AnyOf, Compare, Condition, Not

@@ -1,0 +1,1 @@
+"""Packets for people: taken apart, filtered, told in a line or drawn header within header."""
