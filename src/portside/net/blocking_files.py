@@ -26,6 +26,30 @@ def next_piece_bytes(piece_bytes: int, took_s: float) -> int:
     return max(piece_bytes // 2, SLOW_PIECE_BYTES)
 
 
+def transmit(connection: BlockingConnection, data: bytes | memoryview, *, counted: bool) -> None:
+    """Send all of the bytes as they are, waiting for room as long as it takes; ``counted`` if they are the handler's.
+
+    Raises: what the connection says.
+    """
+    view = memoryview(data)
+    connection._is_writing, piece_bytes = True, SLOW_PIECE_BYTES
+    try:
+        while view:
+            started_s = time.monotonic()
+            try:
+                sent = connection._send(view[:piece_bytes])
+            except OSError as error:
+                raise connection._broken(error) from error
+            if counted:
+                connection.bytes_out += sent
+                if connection._tap is not None:
+                    connection._tap.sent(bytes(view[:sent]))
+            view = view[sent:]
+            piece_bytes = next_piece_bytes(piece_bytes, time.monotonic() - started_s)
+    finally:
+        connection._is_writing = False
+
+
 def send_file(connection: BlockingConnection, descriptor: int, offset: int, count: int | None) -> int:
     """Send the file's bytes from the offset, at most ``count``. Returns how many there were."""
     target = connection._socket.fileno()
@@ -40,6 +64,8 @@ def send_file(connection: BlockingConnection, descriptor: int, offset: int, coun
                 break
             sent_total += sent
             connection.bytes_out += sent
+            if connection._tap is not None:
+                connection._tap.sent_file(descriptor, offset + sent_total - sent, sent)
             piece_bytes = next_piece_bytes(piece_bytes, time.monotonic() - started_s)
     except OSError as error:
         raise connection._broken(error) from error
@@ -83,6 +109,8 @@ def _splice(connection: BlockingConnection, splice: Splice, left: int) -> int:
         connection._check_open()
         connection.at_end = True
     connection.bytes_in += taken
+    if connection._tap is not None:
+        connection._tap.received(splice.look(taken))
     splice.put(taken)
     return taken
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from portside.address import Address, from_sockaddr
@@ -17,7 +16,7 @@ from portside.errors import ConnectionClosed, ConnectionLost
 from portside.events import EndReason
 from portside.net import piecewise
 from portside.net.blocking_bytes import Chunk, WriteTurn, after, drain, gathered, wait_readable
-from portside.net.blocking_files import SLOW_PIECE_BYTES, next_piece_bytes, receive_file, send_file
+from portside.net.blocking_files import receive_file, send_file, transmit
 from portside.net.deadline import Deadline
 from portside.net.files import CAN_SPLICE, descriptor_of
 from portside.net.sockets import (
@@ -116,6 +115,8 @@ class BlockingConnection(Stream):
                 self._is_reading = False
             if data:
                 self.bytes_in += len(data)
+                if self._tap is not None:
+                    self._tap.received(data)
                 return data
         data = await self.read(PIECE_BYTES)
         if not data:
@@ -151,6 +152,8 @@ class BlockingConnection(Stream):
             self._is_reading = False
         if not data:
             self._check_open()  # end() shut the socket down: that is not the peer's end of stream
+        if self._tap is not None and not (data and self._sealed is not None):
+            self._tap.received(data)
         return data
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -170,6 +173,8 @@ class BlockingConnection(Stream):
             data = chunks[0]
             sent = self._send(data, MSG_DONTWAIT)
             self.bytes_out += sent
+            if self._tap is not None:
+                self._tap.sent(bytes(memoryview(data).cast("B")[:sent]))
             if sent != len(data):
                 self._transmit_rest(sent, chunks)
         except BlockingIOError:
@@ -193,6 +198,8 @@ class BlockingConnection(Stream):
         except OSError as error:
             raise self._broken(error) from error
         self.bytes_out += sent
+        if self._tap is not None:
+            self._tap.sent(b"".join(chunks)[:sent])
         self._transmit_rest(sent, chunks)
 
     def _transmit_rest(self, sent: int, chunks: tuple[Chunk, ...]) -> None:
@@ -216,27 +223,14 @@ class BlockingConnection(Stream):
             view = view[size:]
 
     def _transmit(self, data: bytes | memoryview, *, counted: bool = False) -> None:
-        """Send all of the bytes as they are, waiting for room as long as it takes."""
-        view = memoryview(data)
-        self._is_writing, piece_bytes = True, SLOW_PIECE_BYTES
-        try:
-            while view:
-                started_s = time.monotonic()
-                try:
-                    sent = self._send(view[:piece_bytes])
-                except OSError as error:
-                    raise self._broken(error) from error
-                view = view[sent:]
-                if counted:
-                    self.bytes_out += sent
-                piece_bytes = next_piece_bytes(piece_bytes, time.monotonic() - started_s)
-        finally:
-            self._is_writing = False
+        transmit(self, data, counted=counted)
 
     def _send_nowait(self, data: bytes) -> None:
         """Send what the kernel takes at once of what must not wait: an alert, a farewell."""
         with contextlib.suppress(OSError):
-            self._send(data, MSG_DONTWAIT)
+            sent = self._send(data, MSG_DONTWAIT)
+            if self._tap is not None and self._sealed is None:
+                self._tap.sent(data[:sent])
 
     def pace(self, bytes_in_per_s: float | None, bytes_out_per_s: float | None) -> None:
         super().pace(bytes_in_per_s, bytes_out_per_s)
@@ -263,6 +257,8 @@ class BlockingConnection(Stream):
                 self._socket.shutdown(SHUT_WR)
             except OSError as error:
                 raise self._broken(error) from error
+            if self._tap is not None:
+                self._tap.ended("out")
 
     # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -335,6 +331,8 @@ class BlockingConnection(Stream):
                 failure.__cause__ = error
             self._fail(failure)
             self._is_broken = True
+            if self._tap is not None:
+                self._tap.reset("in")
         assert self._failure is not None
         return self._failure
 
@@ -350,11 +348,9 @@ class BlockingConnection(Stream):
         with self._lifetime:
             if self._is_closed:
                 return
-            # In the middle of a write it would be nonsense.
-            if farewell and not self._shut and self._writing.try_take():
+            if farewell and not self._shut and self._writing.try_take():  # in the middle of a write it is nonsense
                 try:
-                    say = self._send_nowait if self._sealed is None else self._sealed.say_farewell
-                    say(farewell)
+                    (self._send_nowait if self._sealed is None else self._sealed.say_farewell)(farewell)
                 finally:
                     self._writing.give_back()
             with contextlib.suppress(OSError):
@@ -376,8 +372,8 @@ class BlockingConnection(Stream):
     def _let_go(self) -> None:
         """Close the socket, once the peer has ended its stream too.
 
-        A socket closed with bytes still to be read, or that come later, answers them with a reset, which may destroy
-        what we sent last before the peer's program has read it (RFC 1122 section 4.2.2.13, RFC 9112 section 9.6).
+        A socket closed with bytes to be read answers them with a reset, which may destroy what we sent last (RFC 1122
+        section 4.2.2.13, RFC 9112 section 9.6).
         """
         self._fail(ConnectionClosed("the connection is closed"))
         self._is_closed = True
@@ -393,8 +389,12 @@ class BlockingConnection(Stream):
             with contextlib.suppress(OSError):
                 reset_on_close(self._socket)
             self._fail(ConnectionClosed("the connection was aborted"))
+            if self._tap is not None:
+                self._tap.reset("out")
             self._close_socket()
 
     def _close_socket(self) -> None:
         with self._lifetime:
             self._socket.close()
+        if self._tap is not None:
+            self._tap.closed()

@@ -10,7 +10,7 @@ import contextlib
 import os
 import select
 import types
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, BinaryIO, cast
 
 from portside.address import Address, from_sockaddr
@@ -24,6 +24,7 @@ from portside.net.loop_stream import TURN_BYTES, UNREAD_ANSWERS, UNSENT_BYTES_MA
 from portside.net.parking import CLOSED, ENDING, LINGERING, wake_future
 from portside.net.sockets import SHUT_RDWR, SHUT_WR, Socket, peer_has_hung_up, reset_on_close, unacknowledged_bytes
 from portside.net.stream import PIECE_BYTES
+from portside.net.tap import Tap
 from portside.net.turns import READING, WRITING
 
 
@@ -53,12 +54,31 @@ class EventConnection(LoopStream):
         super().__init__(lane, network, local=local, peer=peer)
         self._lane = lane
         self._socket = sock
-        self._receive = sock.recv
-        self._send = sock.send
+        self._receive: Callable[[int], bytes] = sock.recv
+        self._send: Callable[[bytes | bytearray | memoryview], int] = sock.send
         self._readable = True  # the kernel may have bytes for us; edge-triggered, so only EAGAIN makes it False
         self._hangup = False  # … and after a hang-up not even that: the end or an error is still to be read
         self._unsent: memoryview | None = None  # accepted for sending, not yet taken by the kernel
         lane.add(sock.fileno(), self)
+
+    def _set_tap(self, tap: Tap | None) -> None:
+        super()._set_tap(tap)
+        self._receive = self._socket.recv if tap is None else self._receive_told
+        self._send = self._socket.send if tap is None else self._send_told
+
+    def _receive_told(self, limit: int) -> bytes:
+        data = self._socket.recv(limit)
+        tap = self._tap
+        # What is sealed its engine tells; what comes when all is closed nobody receives.
+        if tap is not None and not (data and (self._engine is not None or self._parked == LINGERING)):
+            tap.received(data)
+        return data
+
+    def _send_told(self, data: bytes | bytearray | memoryview) -> int:
+        sent = self._socket.send(data)
+        if self._tap is not None and self._engine is None:
+            self._tap.sent(bytes(memoryview(data).cast("B")[:sent]))
+        return sent
 
     def _find_local(self) -> Address:
         return from_sockaddr(self._socket.getsockname())
@@ -227,6 +247,8 @@ class EventConnection(LoopStream):
                     break
                 sent_total += sent
                 self.bytes_out += sent
+                if self._tap is not None:
+                    self._tap.sent_file(descriptor, offset + sent_total - sent, sent)
                 if self.bytes_out > self._turn_out_ends:
                     await self._end_turn()
         piecewise.check_sent(sent_total, count)
@@ -276,6 +298,8 @@ class EventConnection(LoopStream):
             raise self._broken(error) from error
         self.bytes_in += moved
         self.at_end = moved == 0
+        if self._tap is not None:
+            self._tap.received(splice.look(moved))
         splice.put(moved)
         return moved
 
@@ -283,10 +307,14 @@ class EventConnection(LoopStream):
 
     def _shut_down(self, *, reading: bool = False) -> None:
         self._socket.shutdown(SHUT_RDWR if reading else SHUT_WR)
+        if self._tap is not None:
+            self._tap.ended("out")
 
     def _reset_on_close(self) -> None:
         with contextlib.suppress(OSError):
             reset_on_close(self._socket)
+        if self._tap is not None:
+            self._tap.reset("out")
 
     def _discard(self) -> None:
         try:
@@ -310,5 +338,8 @@ class EventConnection(LoopStream):
                 self._parked = CLOSED
             self._lane.forget(self._socket.fileno(), self)
             self._socket.close()
+            if self._tap is not None:
+                self._tap.closed()
+                self._set_tap(None)
             for future in (self._reader, self._writer):
                 wake_future(future)

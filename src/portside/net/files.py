@@ -38,11 +38,12 @@ class Splice:
     ``take`` fails with the connection, ``put`` with the file.
     """
 
-    __slots__ = ("_read_end", "_source", "_target", "_target_splices", "_write_end")
+    __slots__ = ("_held", "_read_end", "_source", "_target", "_target_splices", "_write_end")
 
     def __init__(self, source: int, target: int) -> None:
         self._source, self._target = source, target
         self._target_splices = True
+        self._held = b""  # what was looked at before it was put
         self._read_end, self._write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         _enlarge(self._write_end)
 
@@ -53,8 +54,18 @@ class Splice:
         """
         return os.splice(self._source, self._write_end, limit, flags=os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK)
 
+    def look(self, count: int) -> bytes:
+        """Return what was taken, before it is put: so many bytes."""
+        while len(self._held) < count:
+            self._held += os.read(self._read_end, count - len(self._held))
+        return self._held
+
     def put(self, count: int) -> None:
         """Append what was taken to the file at its position. Raises: OSError of the file; the rest is then lost."""
+        if self._held:
+            held, self._held = self._held, b""
+            write_all(self._target, held)
+            return
         while count:
             count -= self._splice_out(count) if self._target_splices else self._copy_out(count)
 

@@ -281,6 +281,8 @@ class LoopStream(ParkingStream):
         """Translate what the socket said, once; every further call raises the same."""
         failure = self._lost(error)
         self._fail(failure)
+        if self._tap is not None:
+            self._tap.reset("in")
         return failure
 
     @staticmethod

@@ -12,9 +12,9 @@ import contextlib
 import itertools
 import os
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from time import monotonic, time
+from time import monotonic, time, time_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, Self, TypeAlias
 
@@ -25,6 +25,7 @@ from portside.events import EndReason
 from portside.net.company import Company
 from portside.net.framing import Framing
 from portside.net.pace import TokenBucket
+from portside.net.tap import Listener, Tap, changing
 
 if TYPE_CHECKING:
     import ssl
@@ -60,6 +61,7 @@ class Stream(Framing):
         "_serial",
         "_since_s",
         "_started_s",
+        "_tap",
         "at_end",
         "bytes_in",
         "bytes_out",
@@ -70,6 +72,8 @@ class Stream(Framing):
         "swept_s",
         "tls",
     )
+
+    _shut: bool  # each implementation's own: our stream has ended
 
     def __init__(self, network: Network, *, local: Address | None = None, peer: Address | None = None) -> None:
         self.network = network
@@ -83,6 +87,7 @@ class Stream(Framing):
         self._failure: ConnectionLost | ConnectionClosed | None = None  # raised by every further call
         self._engine: TlsEngine | None = None
         self._company: Company | None = None  # made for the first companion
+        self._tap: Tap | None = None  # as long as anybody listens
         self._pace_in: TokenBucket | None = None
         self._pace_out: TokenBucket | None = None
         self.at_end = False  # the peer's end of stream has been read
@@ -211,6 +216,8 @@ class Stream(Framing):
         if company is None:
             company = self._company = Company()
         company.join(companion, idle_s)
+        if self._tap is not None:
+            self._tap.joined(companion)
         try:
             if self.ended_because is not None:  # by another thread, which had not seen the companion yet
                 companion.end(self.ended_because)
@@ -286,6 +293,40 @@ class Stream(Framing):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    # ── taps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def tap(self, listener: Listener) -> Callable[[], None]:
+        """Have the listener told from now on what passes. Returns what ends that. Any thread may call either."""
+        with changing:
+            tap = self._tap
+            if tap is None:
+                tap = Tap()
+                if self.at_end:
+                    tap.ended("in")
+                if self._shut:
+                    tap.ended("out")
+            tap.add(listener)
+            if self.bytes_in == 0 and (early := self._came_early()):
+                listener.moved("in", early, time_ns())
+            self._set_tap(tap)
+        return lambda: self._untap(listener)
+
+    def _came_early(self) -> bytes:
+        """Return the plain bytes that came together with the end of a TLS handshake, as long as nobody has read any."""
+        holder = getattr(self, "_sealed", None) or self  # under blocking sockets, whoever opens them keeps them
+        return bytes(getattr(holder, "_spare", b""))
+
+    def _untap(self, listener: Listener) -> None:
+        with changing:
+            if self._tap is not None and not self._tap.remove(listener):
+                self._set_tap(None)
+
+    def _set_tap(self, tap: Tap | None) -> None:
+        """Have what passes told to the tap from here on, or to nobody."""
+        self._tap = tap
+        if self._engine is not None:
+            self._engine.tap = tap
 
     # ── limits ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from portside.contracts import TlsState
 from portside.errors import HandlerError, TlsFailed, UsageError
+from portside.net.tap import Tap
 
 RECORD_BYTES: Final = 16_384  # the longest plaintext of one record: RFC 8446 section 5.1
 PIECE_BYTES: Final = 262_144  # enough at a time for bulk: larger pieces win nothing more
@@ -128,6 +129,7 @@ class TlsEngine:
         "behind",
         "done",
         "ended",
+        "tap",
         "truncated",
     )
 
@@ -162,6 +164,7 @@ class TlsEngine:
         self.behind = b""  # what came with the peer's close_notify, and behind it
         self.done = False  # the handshake is over: plaintext may be sent
         self.ended = False  # no more plaintext will come
+        self.tap: Tap | None = None  # told every plain byte, when somebody listens
         self.truncated = False  # the stream ended without the peer's close_notify: its end may be an attacker's
 
     def _ask_to_resume(self, session: ssl.SSLSession) -> None:
@@ -242,7 +245,10 @@ class TlsEngine:
             failure = self._failed(error)
             if not pieces:
                 raise failure from error
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        plaintext = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if self.tap is not None and plaintext:
+            self.tap.received(plaintext)
+        return plaintext
 
     def receive_into(self, ciphertext: bytes | memoryview, view: memoryview) -> int:
         """Do what ``receive`` does, into the view. Returns how many bytes.
@@ -262,6 +268,8 @@ class TlsEngine:
             if self.ended:
                 self.behind = self._incoming.read() + bytes(whole[at + BULK_BYTES :])
                 break
+        if self.tap is not None and total:
+            self.tap.received(bytes(view[:total]))
         return total
 
     def _open_into(self, view: memoryview) -> int:
@@ -306,6 +314,8 @@ class TlsEngine:
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         if not data:
             return self._outgoing.read()  # an empty write would cost a record
+        if self.tap is not None:
+            self.tap.sent(bytes(data))
         try:
             if len(data) <= SLICE_BYTES:
                 self._object.write(data)

@@ -162,6 +162,8 @@ class TransportConnection(LoopStream, asyncio.Protocol):
         if nothing_came and self._direct and self._is_owner():
             self._parked = READING
             data = yield self
+            if self._tap is not None:
+                self._tap.received(cast("bytes", data))
             if data:
                 self.bytes_in += len(data)
                 return cast("bytes", data)
@@ -173,6 +175,12 @@ class TransportConnection(LoopStream, asyncio.Protocol):
         return data
 
     async def _receive_some(self, limit: int, timeout_s: float | None) -> bytes:
+        data = await self._take_some(limit, timeout_s)
+        if self._tap is not None and not (data and self._engine is not None):
+            self._tap.received(data)
+        return data
+
+    async def _take_some(self, limit: int, timeout_s: float | None) -> bytes:
         deadline = Deadline(self.network, timeout_s)
         while True:
             if self._arrived is not None:
@@ -221,6 +229,8 @@ class TransportConnection(LoopStream, asyncio.Protocol):
             async with self._writing():
                 await self._flush()
         self.bytes_out = total = self.bytes_out + size
+        if self._tap is not None:
+            self._tap.sent(bytes(data))
         if total > self._turn_out_ends:
             await self._end_turn()
 
@@ -230,6 +240,8 @@ class TransportConnection(LoopStream, asyncio.Protocol):
         await self._flush()
         if counted:
             self.bytes_out += len(data)
+            if self._tap is not None:
+                self._tap.sent(bytes(data))
             if self.bytes_out > self._turn_out_ends:
                 await self._end_turn()
 
@@ -251,6 +263,8 @@ class TransportConnection(LoopStream, asyncio.Protocol):
             self._fail(ConnectionLost(UNREAD_ANSWERS))
         else:
             self._transport.write(data)
+            if self._tap is not None and self._engine is None:
+                self._tap.sent(data)
 
     async def write_eof(self) -> None:
         if not self._transport.can_write_eof():
@@ -274,11 +288,15 @@ class TransportConnection(LoopStream, asyncio.Protocol):
         if not self._transport.can_write_eof():
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
         self._transport.write_eof()
+        if self._tap is not None:
+            self._tap.ended("out")
         if reading:  # data_received throws it away, but the peer's end shall be seen
             self._arrived = None
             self._read_on()
 
     def _reset_on_close(self) -> None:
+        if self._tap is not None:
+            self._tap.reset("out")
         # Where there is a socket behind it; of others, abort() alone must be a reset.
         sock = None if self._transport.is_closing() else self._transport.get_extra_info("socket")
         if sock is not None:
@@ -298,6 +316,8 @@ class TransportConnection(LoopStream, asyncio.Protocol):
                 self._parked = CLOSED
             self._arrived = None
             self._turns.let_go(self)
+            if self._tap is not None:
+                self._tap.closed()
             if not self._detached:
                 self._transport.abort()
             for future in (self._reader, self._writer):

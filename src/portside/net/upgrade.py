@@ -31,7 +31,9 @@ def engine_for(
     if stream._buffer:
         # Commands put in plain text behind the upgrade would be taken for protected ones (CVE-2011-0411).
         raise TlsFailed(f"{len(stream._buffer)} plain bytes stood behind the upgrade to TLS")
-    return TlsEngine(context, server_side=server_side, server_name=server_name, session=_session_of(resume))
+    engine = TlsEngine(context, server_side=server_side, server_name=server_name, session=_session_of(resume))
+    engine.tap = stream._tap
+    return engine
 
 
 def _session_of(resume: Connection | None) -> ssl.SSLSession | None:
@@ -82,7 +84,10 @@ class LastWords:
 
     def plain(self, stream: Stream, spare: bytes | bytearray) -> None:
         """Let the stream go on plainly with what is left to read: what TLS gave, then what stood behind it."""
-        self._held += self._engine.behind + self._clear
+        behind = self._engine.behind + self._clear
+        self._held += behind
+        if behind and stream._tap is not None:
+            stream._tap.received(behind)
         stream.bytes_in += len(self._held)
         buffer = bytearray() if stream._buffer is None else stream._buffer
         buffer += spare

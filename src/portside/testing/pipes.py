@@ -184,8 +184,13 @@ class MemoryConnection(Stream):
             while True:
                 self._check_alive(self._incoming)
                 if self._incoming.chunks:
-                    return self._incoming.get(limit)
+                    data = self._incoming.get(limit)
+                    if self._tap is not None and self._engine is None:
+                        self._tap.received(data)
+                    return data
                 if self._incoming.is_ended:
+                    if self._tap is not None:
+                        self._tap.ended("in")
                     return b""
                 await self._incoming.change(deadline.left_s(), "bytes of its peer")
         finally:
@@ -236,6 +241,8 @@ class MemoryConnection(Stream):
                 taken = self._outgoing.put(view)
                 if counted:
                     self.bytes_out += taken
+                    if self._tap is not None:
+                        self._tap.sent(bytes(view[:taken]))
                 view = view[taken:]
                 if not view:
                     return
@@ -253,6 +260,8 @@ class MemoryConnection(Stream):
         self._check_open()
         if pipe.is_reset:
             self._failure = ConnectionLost("the peer reset the connection")
+            if self._tap is not None:
+                self._tap.reset("in")
             self._check_open()
 
     async def write_eof(self) -> None:
@@ -263,6 +272,8 @@ class MemoryConnection(Stream):
                 if self._engine is not None:
                     await self._transmit(self._engine.close())
                 self._outgoing.finish()
+                if self._tap is not None:
+                    self._tap.ended("out")
 
     async def send_file(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> int:
         self._check_writable()
@@ -340,6 +351,8 @@ class MemoryConnection(Stream):
         self._is_closed = True
         self._outgoing.finish()
         self._incoming.discard()
+        if self._tap is not None:
+            self._tap.closed()
 
     def abort(self) -> None:
         if not self._is_closed:
@@ -348,12 +361,16 @@ class MemoryConnection(Stream):
             self._outgoing.chunks.clear()
             self._outgoing.reset()
             self._incoming.reset()
+            if self._tap is not None:
+                self._tap.reset("out")
             self._let_go()
 
     def _end(self, reason: EndReason, farewell: bytes) -> None:
         if not self._record_end(reason):
             return
         if farewell and not self._is_writing and not self._shut:
+            if self._tap is not None and self._engine is None:
+                self._tap.sent(farewell)
             self._outgoing.put(farewell if self._engine is None else self._seal(self._engine, farewell))
         self._outgoing.finish()
         self._incoming.discard()

@@ -33,6 +33,7 @@ from portside.testing.contract.pairs import (
     pattern,
 )
 from portside.testing.contract.reading import ReadingContract
+from portside.testing.contract.taps import TapContract
 from portside.testing.contract.writing import WritingContract
 
 __all__ = [
@@ -59,6 +60,6 @@ __all__ = [
 
 
 class ConnectionContract(
-    ReadingContract, WritingContract, FileContract, EndContract, CompanyContract, IdentityContract
+    ReadingContract, WritingContract, FileContract, EndContract, CompanyContract, IdentityContract, TapContract
 ):
     """Everything a connection promises, plain or under TLS."""
