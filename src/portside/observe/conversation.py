@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 MESSAGES_KEPT: Final = 50  # of one conversation
 ENDED_KEPT: Final = 100  # conversations that are over
+LIVE_KEPT: Final = 20_000  # those that go on, or whose end nobody told
 BYTES_MAX: Final = 4 * 1_048_576  # of all messages together, as ``cost_bytes`` has it
 WORDS_MAX: Final = 240  # characters of one message: a longer one is cut, and says so
 
@@ -52,10 +53,16 @@ class Conversations:
     """All of one process. Whoever has not spoken for the longest time gives way when memory is short."""
 
     def __init__(
-        self, *, messages_kept: int = MESSAGES_KEPT, ended_kept: int = ENDED_KEPT, bytes_max: int = BYTES_MAX
+        self,
+        *,
+        messages_kept: int = MESSAGES_KEPT,
+        ended_kept: int = ENDED_KEPT,
+        live_kept: int = LIVE_KEPT,
+        bytes_max: int = BYTES_MAX,
     ) -> None:
         self._messages_kept = messages_kept
         self._ended_kept = ended_kept
+        self._live_kept = live_kept
         self._bytes_max = bytes_max
         self._live: OrderedDict[str, Conversation] = OrderedDict()  # who spoke last is last
         self._ended: OrderedDict[str, Conversation] = OrderedDict()
@@ -71,12 +78,12 @@ class Conversations:
         size_bytes: int,
         lane: str = "",
     ) -> None:
-        """Keep a message; the first one begins its conversation."""
+        """Keep a message; the first one begins its conversation, and one that is told late goes to its end."""
         conversation = self._live.get(connection)
-        if conversation is None:
-            conversation = self._live[connection] = Conversation()
-        else:
+        if conversation is not None:
             self._live.move_to_end(connection)
+        elif (conversation := self._ended.get(connection)) is None:
+            conversation = self._begin(connection)
         conversation.said += 1
         if len(words) > WORDS_MAX:
             words = words[: WORDS_MAX - 1] + "…"
@@ -88,6 +95,12 @@ class Conversations:
         while self.cost_bytes > self._bytes_max:
             self._make_room()
 
+    def _begin(self, connection: str) -> Conversation:
+        if len(self._live) >= self._live_kept:
+            self._forget(self._live.popitem(last=False)[1])
+        conversation = self._live[connection] = Conversation()
+        return conversation
+
     def end(self, connection: str, how: dict[str, Any]) -> None:
         """Note how a conversation ended. One in which nothing was said is not kept."""
         conversation = self._live.pop(connection, None)
@@ -96,7 +109,7 @@ class Conversations:
         conversation.ended = how
         self._ended[connection] = conversation
         if len(self._ended) > self._ended_kept:
-            self._forget_oldest_ended()
+            self._forget(self._ended.popitem(last=False)[1])
 
     def of(self, connection: str) -> Conversation | None:
         """Return the conversation of that connection, None if nothing of it is kept."""
@@ -104,7 +117,7 @@ class Conversations:
 
     def _make_room(self) -> None:
         if self._ended:
-            self._forget_oldest_ended()
+            self._forget(self._ended.popitem(last=False)[1])
             return
         # The conversation itself stays, however little of it: it goes on, and what comes will be numbered right.
         silent = next(conversation for conversation in self._live.values() if conversation.messages)
@@ -113,6 +126,5 @@ class Conversations:
     def _forget_first_of(self, conversation: Conversation) -> None:
         self.cost_bytes -= conversation.messages.popleft().cost_bytes
 
-    def _forget_oldest_ended(self) -> None:
-        _, conversation = self._ended.popitem(last=False)
+    def _forget(self, conversation: Conversation) -> None:
         self.cost_bytes -= sum(message.cost_bytes for message in conversation.messages)

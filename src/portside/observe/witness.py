@@ -9,16 +9,19 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic, time
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from portside import events
 from portside.observe.conversation import Conversations, Message
 from portside.observe.log import address_fields, error_text, traceback_of
+from portside.units import size_in_words
 
 Sight: TypeAlias = dict[str, Any]
 """What was seen, as an object of JSON: what a child tells its worker, and a worker whoever asks."""
 
 FAILURES_PER_S: Final = 10  # of a worker; a handler that fails at everything must not keep the supervisor busy
+SHOWN_BYTES: Final = 60  # of a piece of text that nobody has words for, …
+SHOWN_HEX_BYTES: Final = 20  # … and of other bytes
 TRACEBACK_CHARACTERS_MAX: Final = 16_384  # the end of it, which says what failed
 
 
@@ -66,6 +69,17 @@ class Witness:
             case {"saw": "failure", "failure": failure}:
                 self._failed(failure)
 
+    def moved(self, connection: str, direction: Literal["in", "out"], data: bytes, at_s: float) -> None:
+        """Keep bytes as a message, in the words for them."""
+        self._hear_message(
+            connection=connection,
+            time_s=at_s,
+            direction=direction,
+            words=words_of_bytes(data),
+            size_bytes=len(data),
+            lane="",
+        )
+
     def conversation(self, connection: str, after: int, limit: int) -> Sight | None:
         """Return what is kept of it, newer than ``after``; None if nothing ever was."""
         with self._lock:
@@ -88,14 +102,16 @@ class Witness:
                 self._see({"saw": "failure", "failure": shown_failure(event, self._now_s())})
 
     def _spoke(self, event: events.Spoke) -> None:
-        said = {
-            "connection": event.connection,
-            "time_s": self._now_s(),
-            "direction": event.direction,
-            "words": event.words,
-            "size_bytes": event.size_bytes,
-            "lane": event.lane,
-        }
+        self._hear_message(
+            connection=event.connection,
+            time_s=self._now_s(),
+            direction=event.direction,
+            words=event.words,
+            size_bytes=event.size_bytes,
+            lane=event.lane,
+        )
+
+    def _hear_message(self, **said: Any) -> None:
         if self._tell is None:
             self._keep(**said)
         else:
@@ -121,6 +137,24 @@ class Witness:
             is_heard = self._failures <= FAILURES_PER_S
         if is_heard:
             self._tell_failure(failure)
+
+
+# ── bytes without words ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def words_of_bytes(data: bytes) -> str:
+    """Return what to say of bytes that nobody has words for: text in quotation marks, or hexadecimal digits."""
+    if not data:
+        return "end of the stream"
+    start = data[:SHOWN_BYTES]
+    text = start.decode("utf-8", "replace")
+    strange = sum(not (character.isprintable() or character in "\r\n\t") or character == "\ufffd" for character in text)
+    shown = start[:SHOWN_HEX_BYTES].hex(" ") if 4 * strange > len(text) else f"“{text.translate(_CONTROLS)}”"
+    is_whole = len(data) <= (SHOWN_HEX_BYTES if shown[0] != "“" else SHOWN_BYTES)
+    return shown if is_whole else f"{shown} … {size_in_words(len(data))}"
+
+
+_CONTROLS: Final = {ord("\r"): "␍", ord("\n"): "␊", ord("\t"): "␉"}  # the pictures that Unicode has for them
 
 
 # ── as it is shown ───────────────────────────────────────────────────────────────────────────────────────────────────
