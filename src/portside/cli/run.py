@@ -102,14 +102,17 @@ def start(configure: Configure) -> int:
     """Serve what the configuration says until it is over, and return the exit status."""
     settings = configure().settings
 
+    from portside.cli.builtin import Builtin
     from portside.observe import log
     from portside.observe.witness import Witness
     from portside.serve import supervisor
 
+    builtin = Builtin()
+
     def reread() -> ServerSettings:
         changed = configure().settings
         log.start(changed.log_format, changed.log_level)
-        return changed
+        return builtin.furnish(changed)
 
     log.start(settings.log_format, settings.log_level)
     _warn_of_unused_certificates(settings)
@@ -117,7 +120,10 @@ def start(configure: Configure) -> int:
         from portside.cli.preload import import_everything
 
         import_everything()
-    return supervisor.run(settings, reread=reread, observe=Witness)
+    try:
+        return supervisor.run(builtin.furnish(settings), reread=reread, observe=Witness)
+    finally:
+        builtin.close()
 
 
 def _warn_of_unused_certificates(settings: ServerSettings) -> None:

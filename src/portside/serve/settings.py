@@ -36,6 +36,7 @@ MODELS: Final = ("iterative", "fork", "prefork", "thread", "prethread", "event")
 MODELS_WITH_WORKERS: Final = ("event", "thread", "prethread")  # the others make their own processes, or none
 LOG_FORMATS: Final = ("pretty", "json")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+TOKEN_CHARACTERS_MIN: Final = 16
 
 
 # ── the values ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -108,6 +109,9 @@ class ServerSettings:
 
     services: tuple[ServiceSettings, ...]
     control: str | None = None
+    dashboard: Endpoint | None = None
+    dashboard_token: str | None = None
+    admin: Endpoint | None = None
     user: str | None = None
     group: str | None = None
     log_format: str | None = None  # None: pretty on a terminal, JSON otherwise
@@ -140,6 +144,24 @@ def parse_text(text: str) -> str:
     """Return the text, which may not be empty nor hold a NUL. Raises: UsageError."""
     if not text or "\0" in text:
         raise UsageError("the value is empty" if not text else f"{text!r} holds a NUL")
+    return text
+
+
+def parse_page(text: str) -> Endpoint:
+    """Return the endpoint of ``http://127.0.0.1:8099``; a bare port is one of loopback. Raises: UsageError."""
+    scheme, mark, place = text.strip().rpartition("://")
+    if mark and scheme.lower() != "http":
+        raise UsageError(f"{text!r} is not where pages are shown: write http://127.0.0.1:8099")
+    place = place.removesuffix("/")
+    if place.removeprefix(":").isdigit():
+        place = f"127.0.0.1:{place.removeprefix(':')}"
+    return parse_endpoint(f"tcp://{place}")
+
+
+def parse_token(text: str) -> str:
+    """Return the token, which is long enough not to be guessed. Raises: UsageError, which does not repeat it."""
+    if len(text) < TOKEN_CHARACTERS_MIN or not text.isascii() or not text.isprintable() or " " in text:
+        raise UsageError(f"a token has {TOKEN_CHARACTERS_MIN} characters at least: letters, digits and signs of ASCII")
     return text
 
 
@@ -194,6 +216,8 @@ FILE: Final = Kind("a file name", "FILE", parse_text)
 FILES: Final = Kind("file names", "FILE", parse_text, repeats=True)
 WORDS: Final = Kind("words", "WORD", parse_text, repeats=True, commas=True)
 NETWORKS: Final = Kind("networks", "NETS", parse_network, repeats=True, commas=True)
+PAGE: Final = Kind("a place for pages", "URL", parse_page, number=True)
+TOKEN: Final = Kind("a token", "TEXT", parse_token)
 ENDPOINTS: Final = Kind("endpoints", "URL", parse_endpoint, repeats=True, number=True)
 
 
@@ -322,6 +346,18 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
         "control", FILE, "path of the socket that ps, top, reload and stop use", ServerSettings, "control",
         scope="server", default_text="off",
+    ),
+    Setting(
+        "dashboard", PAGE, "where to show the server to a browser, such as http://127.0.0.1:8099",
+        ServerSettings, "dashboard", scope="server", default_text="off",
+    ),
+    Setting(
+        "dashboard-token", TOKEN, "what to say to see the dashboard; better in the environment than typed",
+        ServerSettings, "dashboard_token", scope="server", default_text="none on loopback, else a new one is printed",
+    ),
+    Setting(
+        "admin", PAGE, "where to show metrics, health and readiness to programs",
+        ServerSettings, "admin", scope="server", default_text="off",
     ),
     Setting("user", TEXT, "user to become after the sockets are bound", ServerSettings, "user", scope="server"),
     Setting("group", TEXT, "group to become after the sockets are bound", ServerSettings, "group", scope="server"),
