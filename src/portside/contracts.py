@@ -478,7 +478,8 @@ class Battery:
     ``refusal`` gives the bytes that tell a peer in the protocol's own words why it is sent away (a full server, an
     idle limit, a drain): ``b"421 Too many connections\\r\\n"``. Without it the connection is closed without a word.
     ``farewell`` replaces it for connections that have been served and wait for their peer: an idle limit, a drain.
-    A battery with a ``life`` needs the model event.
+    A battery with a ``life`` needs the model event. One that ``speaks`` tells in words what is said over its
+    connections, as ``events.Spoke``; of others, whoever watches a conversation is shown the bytes.
     """
 
     name: str
@@ -488,3 +489,4 @@ class Battery:
     refusal: Callable[[str], bytes] | None = field(default=None)
     farewell: Callable[[str], bytes] | None = field(default=None)
     life: Life | None = None
+    speaks: bool = False

@@ -145,7 +145,7 @@ def daytime_battery(clock: Clock = time.time, service: str = "daytime") -> Batte
     async def daytime_datagram(message: Message) -> None:
         await message.reply(build_daytime(clock()))
 
-    return Battery("daytime", stream=daytime, datagram=daytime_datagram, port=13)
+    return Battery("daytime", stream=daytime, datagram=daytime_datagram, port=13, speaks=True)
 
 
 # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -173,6 +173,12 @@ class ShowConversation(Message):
     limit: int = WORDS_A_PAGE
 
 
+class Watch(Message):
+    """For some seconds, have the observer told the bytes of the connection, whose battery has no words for them."""
+
+    id: str
+
+
 class EndConnection(Message):
     """End the connection and answer with Ended."""
 
@@ -184,7 +190,7 @@ class EndConnection(Message):
 FromWorker: TypeAlias = (
     Ready | Failed | Leaving | Changed | Rows | Ended | Conversation | Descriptors | HandlerFailed | Over | Seen
 )
-ToWorker: TypeAlias = Retire | Drain | ListConnections | ListDescriptors | ShowConversation | EndConnection
+ToWorker: TypeAlias = Retire | Drain | ListConnections | ListDescriptors | ShowConversation | Watch | EndConnection
 
 _encode: Final = msgspec.json.Encoder().encode
 

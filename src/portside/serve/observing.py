@@ -7,7 +7,7 @@ to the control socket. ``portside.observe`` has the one that keeps conversations
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 Sight: TypeAlias = dict[str, Any]
 """What an observer saw, as an object of JSON."""
@@ -27,6 +27,12 @@ class Observer(Protocol):
 
     def take(self, sight: Sight) -> None:
         """Keep what the observer of a child saw as if it had been seen here."""
+
+    def moved(self, connection: str, direction: Literal["in", "out"], data: bytes, at_s: float) -> None:
+        """Keep, as a message, bytes that a connection has moved; ``b""`` at the end of the stream that way.
+
+        The time is in seconds since the epoch.
+        """
 
     def conversation(self, connection: str, after: int, limit: int) -> Sight | None:
         """Return what is kept of a conversation: at most ``limit`` messages that came after number ``after``.
@@ -51,6 +57,9 @@ class _Blind:
         pass
 
     def take(self, sight: Sight) -> None:
+        pass
+
+    def moved(self, connection: str, direction: Literal["in", "out"], data: bytes, at_s: float) -> None:
         pass
 
     def conversation(self, connection: str, after: int, limit: int) -> Sight | None:

@@ -12,6 +12,7 @@ from portside.net.stream import Stream
 from portside.serve import channel as say
 from portside.serve.service import Service
 from portside.serve.sweeper import publish
+from portside.serve.watching import Watches
 
 Page = tuple[list[say.Row], int | None]
 """Rows, and the place behind the last of them where others follow; None where none do."""
@@ -26,6 +27,10 @@ class Connections:
 
     def row(self, identity: str) -> say.Row | None:
         """Return the row of one; None if there is none of that name."""
+        raise NotImplementedError
+
+    def watch(self, identity: str) -> None:
+        """Have the observer told what one moves, for some seconds: somebody looks."""
         raise NotImplementedError
 
     def by_descriptor(self) -> dict[int, str]:
@@ -56,8 +61,9 @@ class Connections:
 class LiveConnections(Connections):
     """Those of ``service.live``, in this process."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, watches: Watches) -> None:
         self._service = service
+        self._watches = watches
 
     def page(self, after: int, limit: int) -> Page:
         live = [connection for connection in list(self._service.live.values()) if connection.serial > after]
@@ -67,6 +73,11 @@ class LiveConnections(Connections):
     def row(self, identity: str) -> say.Row | None:
         connection = self._service.live.get(identity)
         return None if connection is None else row_of(connection)
+
+    def watch(self, identity: str) -> None:
+        connection = self._service.live.get(identity)
+        if connection is not None:
+            self._watches.watch(connection)
 
     def by_descriptor(self) -> dict[int, str]:
         found: dict[int, str] = {}

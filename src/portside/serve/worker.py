@@ -30,6 +30,7 @@ from portside.serve.service import CUT_OFF, Service
 from portside.serve.settings import ServiceSettings
 from portside.serve.sweeper import TICK_S, Sweeper
 from portside.serve.tallying import count_events
+from portside.serve.watching import Watches
 
 if TYPE_CHECKING:
     from portside.net.tls import ServerTls
@@ -94,7 +95,8 @@ class Worker:
         self.observer = observer
         self.stopping = threading.Event()
         self.stop_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self.connections: Connections = LiveConnections(service)
+        self._watches = Watches(observer, clock)
+        self.connections: Connections = LiveConnections(service, self._watches)
         self._channel = channel
         self._channel_lock = threading.Lock()
         self._clock = clock
@@ -158,6 +160,7 @@ class Worker:
     def tick(self) -> None:
         """What is due about once a second: the sweep, the drain, files that changed."""
         self.sweeper.tick()
+        self._watches.tick()
         if self._is_told_to_go and self._deadline_s is None:
             self.drain(self.service.settings.drain_s)
             self._say(say.Leaving())
@@ -277,8 +280,12 @@ class Worker:
             case say.ListDescriptors(ask, after, limit):
                 self._say(say.Descriptors(ask, *page_of_descriptors(after, limit, self.connections.by_descriptor())))
             case say.ShowConversation(ask, identity, after, limit):
+                if not self.service.battery.speaks and self.observer is not BLIND:
+                    self.connections.watch(identity)
                 found = self.observer.conversation(identity, after, limit)
                 self._say(say.Conversation(ask, found, self.connections.row(identity)))
+            case say.Watch(identity):
+                self.connections.watch(identity)
             case say.EndConnection(ask, identity, reason):
                 words = OPERATOR_WORDS if reason == "stopped" else SHUTDOWN_WORDS
                 self._say(say.Ended(ask, self.connections.end(identity, words, reason)))

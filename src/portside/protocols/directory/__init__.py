@@ -51,7 +51,7 @@ def directory_battery(
             await visitor.write(build_answer(parse_question(start) or "", None))
             raise
 
-    return Battery("directory", stream=directory, port=PORT)
+    return Battery("directory", stream=directory, port=PORT, speaks=True)
 
 
 def _find(name: str, running: ServiceList, system: ServiceList) -> Service | None:

@@ -94,7 +94,7 @@ def ftp_battery(
         strict_ends=strict_ends,
         service=service,
     )
-    return Battery("ftp", stream=visits_of(server), port=CONTROL_PORT, refusal=refuse)
+    return Battery("ftp", stream=visits_of(server), port=CONTROL_PORT, refusal=refuse, speaks=True)
 
 
 def visits_of(server: Server) -> Callable[[Connection], Awaitable[None]]:

@@ -92,6 +92,7 @@ def http_battery(server: Server, *, lifespan: Mode = "auto", name: str = "http")
         refusal=refusing(server.dates),
         farewell=silence,
         life=HttpLife(server, lifespan),
+        speaks=True,
     )
 
 

@@ -69,7 +69,7 @@ def whoami_battery(names: bool = True, clock: Callable[[], float] = time.time, s
         status = 408 if "too long" in why else 503
         return build_refusal(status, f"this connection is not served: {why}", clock())
 
-    return Battery("whoami", stream=whoami, port=PORT, refusal=refuse)
+    return Battery("whoami", stream=whoami, port=PORT, refusal=refuse, speaks=True)
 
 
 def _tell_request(service: str, visitor: Connection, words: str) -> None:

@@ -236,6 +236,11 @@ class House(Connections):
         child = self._child_with(identity)
         return None if child is None else _row_now(child)
 
+    def watch(self, identity: str) -> None:
+        child = self._child_with(identity)
+        if child is not None:
+            self._tell(child, say.Watch(identity))
+
     def by_descriptor(self) -> dict[int, str]:
         return {}  # the sockets are their processes' alone
 
