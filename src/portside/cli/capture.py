@@ -18,8 +18,10 @@ from portside.address import parse_ip, unmapped
 from portside.cli import exit_status
 from portside.cli.address_facts import explained
 from portside.cli.capture_files import STANDARD, CaptureFile, read_items
+from portside.cli.capture_services import ServiceCapture
 from portside.cli.capture_wire import Stop, WireCapture, check_interface
 from portside.cli.connections import ports_of
+from portside.cli.control import control_option
 from portside.cli.main import version
 from portside.cli.output import wants_colour, write_out
 from portside.errors import MalformedAddress, NetworkError, PortsideError, UsageError
@@ -151,7 +153,13 @@ class Course:
             self.file.flush()
 
 
-@click.command(short_help="show the packets that pass by on an interface")
+@click.command(short_help="show what a service, or an interface, sends and receives")
+@click.argument("service", metavar="[SERVICE]", required=False)
+@control_option
+@click.option("--connection", metavar="ID", help="Only this connection of the service, as ps names it.")
+@click.option(
+    "--peer", metavar="NET", multiple=True, help="Only connections of the service from this address or network."
+)
 @click.option("--wire", metavar="INTERFACE", help="Capture on this interface: lo, eth0 … or any.")
 @click.option("-r", "--read", metavar="FILE", help="Read the packets of a pcapng or pcap file instead; - is stdin.")
 @click.option("--port", metavar="PORT", multiple=True, help="Only this port, at either end: a number or a service.")
@@ -171,6 +179,10 @@ class Course:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a packet.")
 def capture(
     *,
+    service: str | None,
+    control: str | None,
+    connection: str | None,
+    peer: tuple[str, ...],
     wire: str | None,
     read: str | None,
     port: tuple[str, ...],
@@ -184,10 +196,14 @@ def capture(
 ) -> int:
     """Show packets: one line each, or with -v each header with its fields and bytes.
 
+    Those of a SERVICE of a running server tell what its connections say, TLS taken off: no packet had just these bytes,
+    but whatever reads captures can follow them. Asking needs the server's --control socket, and no capability.
+
     Options of different kinds narrow the filter; an option given again widens it. --port also finds ICMP errors about
     packets of the port. Capturing needs the capability CAP_NET_RAW, and ends with Ctrl-C.
 
     \b
+        portside capture files --control /run/portside.sock -w talk.pcapng
         portside capture --wire lo --port 8000
         portside capture --wire any --protocol dns -v
         portside capture -r trace.pcapng --host 192.0.2.1
@@ -209,9 +225,20 @@ def capture(
         if seconds:
             raise UsageError("--seconds is for what happens now: a file is read to its end")
         return _read(read, write, Course(wanted, show, None, count))
+    if service:
+        if wire:
+            raise UsageError("--wire captures an interface, SERVICE a server's own connections: give one or the other")
+        peers = tuple(str(parse_network(text)) for text in peer)
+        course = Course(wanted, show, None, count)
+        with ServiceCapture(control, service, connection=connection, peers=peers) as source:
+            return _capture_service(
+                source, service, write, course, None if seconds is None else parse_duration(seconds)
+            )
+    if connection or peer:
+        raise UsageError("--connection and --peer are for a SERVICE: --host and --port choose packets of an interface")
     if not wire:
         names = ", ".join([*sorted(interface_names().values()), "any"])
-        raise UsageError(f"give --wire INTERFACE ({names}), or --read FILE")
+        raise UsageError(f"give a SERVICE of a running server, --wire INTERFACE ({names}), or --read FILE")
     return _capture(
         wire, write, Course(wanted, show, None, count), None if seconds is None else parse_duration(seconds)
     )
@@ -256,6 +283,23 @@ def _capture(interface: str, write: str | None, course: Course, seconds: float |
     _say(f"{_packets(course.taken)}{where}, {dropped:,} dropped by the kernel")
     if failure is not None:
         raise failure
+    return exit_status.OK
+
+
+def _capture_service(
+    source: ServiceCapture, service: str, write: str | None, course: Course, seconds: float | None
+) -> int:
+    with ExitStack() as stack:
+        course.file = _open_file(write, stack)
+        course.stop = stop = stack.enter_context(Stop())
+        _say(f"capturing {service}, until Ctrl-C")
+        for batch in source.batches(stop, seconds=seconds):
+            course.take(batch)
+            course.flush()
+            if course.is_over:
+                break
+    where = f" written to {course.file.name}" if course.file is not None else ""
+    _say(f"{_packets(course.taken)}{where}" + (f", {source.lost_bytes:,} bytes lost" if source.lost_bytes else ""))
     return exit_status.OK
 
 

@@ -87,6 +87,17 @@ class UdpMessage:
             self.answered_bytes += len(data)
         return DONE
 
+    def tap(self, told: Callable[[bytes], object]) -> None:
+        """Have every answer told that is sent from now on."""
+        guard = self._guard
+
+        def telling(question: UdpMessage, answer: bytes) -> bool:
+            if welcome := guard is None or guard(question, answer):
+                told(answer)
+            return welcome
+
+        self._guard = telling
+
 
 def is_modest(question: UdpMessage, answer: bytes) -> bool:
     """Return whether the answer cannot be used to flood somebody in whose name the question was forged.

@@ -117,6 +117,12 @@ class Descriptors(Message):
     after: int | None = None
 
 
+class CaptureOver(Message):
+    """Nobody listens any more to the capture that calls this address."""
+
+    to: str
+
+
 class HandlerFailed(Message):
     """One of its handlers raised what it should not, in the form of ``serve.observing``."""
 
@@ -179,6 +185,17 @@ class Watch(Message):
     id: str
 
 
+class Capture(Message):
+    """Tell what connections carry, in the form of ``serve.tapped``, to whoever listens at the unix address ``to`` and
+    knows the token: of one connection, or of all whose peers are in one of the networks, or of all.
+    """
+
+    to: str
+    token: str
+    connection: str | None = None
+    peers: list[str] = msgspec.field(default_factory=list)
+
+
 class EndConnection(Message):
     """End the connection and answer with Ended."""
 
@@ -188,9 +205,22 @@ class EndConnection(Message):
 
 
 FromWorker: TypeAlias = (
-    Ready | Failed | Leaving | Changed | Rows | Ended | Conversation | Descriptors | HandlerFailed | Over | Seen
+    Ready
+    | Failed
+    | Leaving
+    | Changed
+    | Rows
+    | Ended
+    | Conversation
+    | Descriptors
+    | CaptureOver
+    | HandlerFailed
+    | Over
+    | Seen
 )
-ToWorker: TypeAlias = Retire | Drain | ListConnections | ListDescriptors | ShowConversation | Watch | EndConnection
+ToWorker: TypeAlias = (
+    Retire | Drain | ListConnections | ListDescriptors | ShowConversation | Watch | Capture | EndConnection
+)
 
 _encode: Final = msgspec.json.Encoder().encode
 

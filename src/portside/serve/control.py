@@ -11,6 +11,9 @@ come as they are known, and not in the order of their questions: a request may h
     {"do": "conversation", "connection": ID}
                                       what was said over a connection, see ``serve.observing``
     {"do": "errors"}                  the failures of handlers of late
+    {"do": "capture", "service": NAME, "to": PATH, "token": HEX}
+                                      have what its connections carry told to whoever listens at the unix address, see
+                                      ``serve.tapped``; of one with ``connection``, of some peers with ``peers``
     {"do": "reload"}                  answered when the new workers have taken over, or have not
     {"do": "stop"}                    answered at once; the socket closes when the server is gone
     {"do": "end", "connection": ID}   end one connection
@@ -32,9 +35,10 @@ from typing import Annotated, Any, Final, Protocol, TypeAlias
 import msgspec
 
 from portside.address import Endpoint
-from portside.errors import OutOfDescriptors, PortsideError
+from portside.errors import OutOfDescriptors, PortsideError, UsageError
 from portside.net.sockets import Socket, accept_nowait, bind, give_to, remove_path
 from portside.serve import channel as say
+from portside.serve.asked_captures import AskedCaptures
 from portside.serve.failures import Failures
 from portside.serve.inquiries import Ask, Inquiries
 from portside.serve.records import WorkerRecord
@@ -58,6 +62,9 @@ class Request(msgspec.Struct):
     worker: int | None = None
     after: int | None = None
     limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    to: str | None = None
+    token: str | None = None
+    peers: list[str] = msgspec.field(default_factory=list)
 
     def wants(self, record: WorkerRecord) -> bool:
         """Return whether the worker is one of those that are asked about."""
@@ -77,6 +84,8 @@ class Conductor(Protocol):
     def inquiries(self) -> Inquiries: ...
     @property
     def failures(self) -> Failures: ...
+    @property
+    def captures(self) -> AskedCaptures: ...
     def reload(self, told: Callable[[str | None], None] | None = None) -> None: ...
     def stop(self, status: int = 0) -> None: ...
 
@@ -160,6 +169,9 @@ class ControlServer:
                 self._ask_for_pages(request, reply)
             case "conversation" if request.connection:
                 self._ask_for_conversation(request, request.connection, reply)
+            case "capture" if request.service and request.to and request.token:
+                wanted = say.Capture(request.to, request.token, request.connection, request.peers)
+                reply(self._begin_capture(request.service, wanted))
             case "reload":
                 conductor.reload(lambda why: reply({"ok": None} if why is None else {"error": why}))
             case "stop":
@@ -170,6 +182,12 @@ class ControlServer:
                 conductor.inquiries.end_connection(identity, lambda answers: reply(_end_answer(identity, answers)))
             case _:
                 reply({"error": f"unknown request {request.do!r}"})
+
+    def _begin_capture(self, service: str, wanted: say.Capture) -> dict[str, Any]:
+        try:
+            return {"ok": {"workers": self._conductor.captures.begin(service, wanted)}}
+        except UsageError as error:
+            return {"error": str(error)}
 
     def _ask_for_pages(self, request: Request, reply: Reply) -> None:
         def question(number: int) -> say.ToWorker:

@@ -10,6 +10,7 @@ from portside.errors import PortsideError
 from portside.events import EndReason
 from portside.net.stream import Stream
 from portside.serve import channel as say
+from portside.serve.capturing import Captures
 from portside.serve.service import Service
 from portside.serve.sweeper import publish
 from portside.serve.watching import Watches
@@ -43,6 +44,10 @@ class Connections:
 
     def end(self, identity: str, why: str, reason: EndReason = "stopped") -> bool:
         """End one, as an operator asks; False if there is none of that name."""
+        raise NotImplementedError
+
+    def capture(self, wanted: say.Capture, captures: Captures) -> None:
+        """Begin to capture them."""
         raise NotImplementedError
 
     def say_goodbye(self, why: str) -> None:
@@ -96,6 +101,9 @@ class LiveConnections(Connections):
             return False
         connection.end(reason, self._service.goodbye(why) if connection.state == "reading" else b"")
         return True
+
+    def capture(self, wanted: say.Capture, captures: Captures) -> None:
+        captures.begin(wanted, list(self._service.live.values()))
 
     def say_goodbye(self, why: str) -> None:
         if self._service.battery.refusal is None:

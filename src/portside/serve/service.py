@@ -87,6 +87,7 @@ class Service:
         self.places = 0  # what keeps a drain waiting: admitted connections until their release, other work
         self._clock = clock
         self._reserve = Reserve()
+        self.on_open: Callable[[Stream], None] | None = None  # told of each connection, while somebody captures
         self.on_release: Callable[[], None] | None = None  # told when a place was given back, by a worker that drains
         limits = settings.limits
         self._line_bytes = limits.line_bytes
@@ -281,6 +282,8 @@ class Service:
             connection.pace(*self._paces)
         self.live[connection.id] = connection
         self.ledger.count(OPENED)
+        if self.on_open is not None:
+            self.on_open(connection)
         if events.listening(events.ConnectionClosed):
             _ = connection.local  # asked now, and remembered: by the time it is told, the socket may be closed
         if events.listening(events.ConnectionOpened):

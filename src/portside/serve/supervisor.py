@@ -87,6 +87,7 @@ class Supervisor:
         self._again: list[Told] | None = None  # a reload asked for while one was under way, and who waits for it
         self.inquiries = self._force.inquiries
         self.failures = self._force.failures
+        self.captures = self._force.captures
         self._interrupts = 0
         self._exit_status: int | None = None
         self._leaves_with = STOPPED

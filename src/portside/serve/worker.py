@@ -23,6 +23,7 @@ from portside.errors import ConnectionLost, PortsideError, UsageError
 from portside.net.sockets import Bound
 from portside.serve import channel as say
 from portside.serve import running
+from portside.serve.capturing import Captures
 from portside.serve.descriptors import page_of_descriptors
 from portside.serve.observing import BLIND, Observe, Observer, Sight
 from portside.serve.roster import Connections, LiveConnections
@@ -97,6 +98,7 @@ class Worker:
         self.stop_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._watches = Watches(observer, clock)
         self.connections: Connections = LiveConnections(service, self._watches)
+        self.captures = Captures(service.name, self._capture_over)
         self._channel = channel
         self._channel_lock = threading.Lock()
         self._clock = clock
@@ -286,9 +288,21 @@ class Worker:
                 self._say(say.Conversation(ask, found, self.connections.row(identity)))
             case say.Watch(identity):
                 self.connections.watch(identity)
+            case say.Capture():
+                self.service.on_open = self.captures.add  # before the list is made of those there are: none is missed
+                self.connections.capture(message, self.captures)
+                self._note_captures()
             case say.EndConnection(ask, identity, reason):
                 words = OPERATOR_WORDS if reason == "stopped" else SHUTDOWN_WORDS
                 self._say(say.Ended(ask, self.connections.end(identity, words, reason)))
+
+    def _note_captures(self) -> None:
+        """Have connections that begin told to captures, as long as there are any."""
+        self.service.on_open = self.captures.add if self.captures else None
+
+    def _capture_over(self, capture: say.Capture) -> None:
+        self._note_captures()
+        self._say(say.CaptureOver(capture.to))
 
     def failed(self, failure: Sight) -> None:
         """Tell the supervisor what the observer saw of a handler's failure, unless it has enough to hear already."""
@@ -393,6 +407,7 @@ def _work(assignment: Assignment) -> int:
     except PortsideError as error:
         channel.send(say.Failed(isinstance(error, UsageError), str(error)))
         return BORN_DEAD
+    worker.captures.finish()
     return 0 if worker.stopping.is_set() else BORN_DEAD
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from portside.errors import ConnectionLost
 from portside.net.sockets import Bound
 from portside.serve import channel as say
+from portside.serve.asked_captures import AskedCaptures
 from portside.serve.counters import SharedCounters
 from portside.serve.failures import Failures
 from portside.serve.forking import fork_worker
@@ -45,6 +46,7 @@ class Workforce:
         self.workers: dict[int, WorkerRecord] = {}
         self.inquiries = Inquiries(self.workers, turns)
         self.failures = Failures()
+        self.captures = AskedCaptures(self.workers)
         self._turns = turns
         self._decider = decider
         self._clock = clock
@@ -74,6 +76,7 @@ class Workforce:
             let_go=let_go,
         )
         self.workers[record.pid] = record
+        self.captures.tell(record)
         self._turns.watch(record.channel.fileno(), lambda: self._hear(record))
         return record
 
@@ -140,6 +143,8 @@ class Workforce:
                 self._decider.worker_leaving(record)
             case say.Changed(files):
                 self._decider.code_changed(files)
+            case say.CaptureOver(to):
+                self.captures.forget(to)
             case say.HandlerFailed(failure):
                 self.failures.add(record, failure)
             case say.Rows() | say.Descriptors() | say.Conversation() | say.Ended():

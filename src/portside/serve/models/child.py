@@ -21,14 +21,21 @@ class ChildWorker(Worker):
         super().__init__(parent.service, parent.bounds, channel, observer=parent.observer)
         self.observer.begin_in_child(self._see)
         self._reported: say.Row | None = None
+        self._wanted = parent.captures.wanted
 
     def tick(self) -> None:
         super().tick()
         for connection in list(self.service.live.values()):
             self.report(row_of(connection))
 
+    def begin_captures(self) -> None:
+        """Capture what the worker was asked to capture."""
+        for wanted in self._wanted:
+            self._heed(wanted)
+
     def over(self, tally: Tally) -> None:
         """Tell the worker what the connection came to. The housekeeping thread may be telling something too."""
+        self.captures.finish()
         self._say(say.Over(asdict(tally)))
         self._quietly(lambda: self._channel.finish(LAST_WORDS_S))
 

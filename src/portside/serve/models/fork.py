@@ -28,6 +28,7 @@ from portside.errors import ConnectionLost
 from portside.events import EndReason
 from portside.net.datagrams import Mailbox, UdpMessage
 from portside.serve import channel as say
+from portside.serve.capturing import Captures
 from portside.serve.models.accepting import Acceptor, Visit, connect_visit
 from portside.serve.models.child import ChildWorker
 from portside.serve.models.messages import MESSAGES_AT_ONCE, waiting_messages
@@ -166,6 +167,8 @@ class House(Connections):
                     child.tally = Tally(**tally)
                 case say.Seen(sight):
                     self._worker.observer.take(sight)
+                case say.CaptureOver(to):
+                    self._worker.captures.forget(to)
 
     def _hang_up(self, child: Child) -> None:
         if self._by_channel.pop(child.channel.fileno(), None) is not None:
@@ -254,6 +257,13 @@ class House(Connections):
             return False
         self._tell(child, say.EndConnection(0, identity))
         return True
+
+    def capture(self, wanted: say.Capture, captures: Captures) -> None:
+        """Have the children do it: those that there are, and those to come, which find it noted."""
+        captures.note(wanted)
+        for child in list(self._children.values()):
+            if not child.is_message:
+                self._tell(child, wanted)
 
     def say_goodbye(self, why: str) -> None:
         left_s = self._worker.drain_left_s
@@ -380,6 +390,7 @@ def _converse(child: Worker, visit: Visit) -> None:
     assert isinstance(child, ChildWorker)
     connection = connect_visit(child.service, visit)
     child.service.tls = None  # its files are the worker's to watch
+    child.begin_captures()
     if connection is not None:
         child.report(row_of(connection))
         child.service.converse_blocking(connection)

@@ -18,4 +18,6 @@ def waiting_messages(worker: Worker, mailbox: Mailbox) -> Iterator[UdpMessage]:
         if worker.stopping.is_set() or (message := mailbox.take_nowait()) is None:
             return
         if worker.service.admit_datagram(message.peer):
+            if worker.captures:
+                worker.captures.add_message(message)
             yield message
