@@ -1,195 +1,162 @@
-"""A real Chromium without a window, driven over its DevTools protocol: one page, its scripts, keys and pictures."""
+"""A real browser, driven by its own driver: W3C WebDriver, which is JSON over HTTP (https://www.w3.org/TR/webdriver2/)."""
 
 from __future__ import annotations
 
 import base64
-import itertools
-import json
-import shutil
+import re
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+import tempfile
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
 
+import httpx
+
+from support.peers import program
 from support.waiting import WITHIN_S, wait_until
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-_KEYS = {  # what a browser calls them: code, and the number that old scripts know
-    "Enter": ("Enter", 13, "\r"),
-    "Tab": ("Tab", 9, ""),
-    "Escape": ("Escape", 27, ""),
-    "Delete": ("Delete", 46, ""),
-    "End": ("End", 35, ""),
-    "Home": ("Home", 36, ""),
-    "ArrowDown": ("ArrowDown", 40, ""),
-    "ArrowUp": ("ArrowUp", 38, ""),
-    "ArrowLeft": ("ArrowLeft", 37, ""),
-    "ArrowRight": ("ArrowRight", 39, ""),
-    "PageDown": ("PageDown", 34, ""),
-}
-
-
-def program() -> str | None:
-    """Return the browser that this machine has, or None."""
-    return next((found for name in PROGRAMS if (found := shutil.which(name))), None)
+_ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # WebDriver section 12.2
+_KEYS = {"Enter": "\ue007", "Escape": "\ue00c", "ArrowDown": "\ue015", "ArrowUp": "\ue013", "Tab": "\ue004"}
 
 
 class Browser:
-    """One page of a browser. ``complaints`` holds what its console said against it."""
+    """Chromium without a window. A test that wants one where there is none is skipped. Ends with its ``with``."""
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self._numbers = itertools.count(1)
-        self.complaints: list[str] = []
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.command(f"{domain}.enable")
-
-    def command(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Have the browser do something, and return what comes of it."""
-        number = next(self._numbers)
-        self._connection.send(json.dumps({"id": number, "method": method, "params": parameters}))
-        while True:
-            message = json.loads(self._connection.recv(timeout=WITHIN_S))
-            self._note(message)
-            if message.get("id") == number:
-                assert "error" not in message, message
-                result: dict[str, Any] = message["result"]
-                return result
-
-    def _note(self, message: dict[str, Any]) -> None:
-        parameters = message.get("params", {})
-        match message.get("method"):
-            case "Runtime.exceptionThrown":
-                self.complaints.append(json.dumps(parameters["exceptionDetails"].get("exception", parameters)))
-            case "Log.entryAdded" if parameters["entry"]["level"] == "error":
-                self.complaints.append(f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}")
-
-    # ── pages ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def open(self, url: str) -> None:
-        self.command("Page.navigate", url=url)
-        self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
-
-    def run(self, script: str) -> Any:
-        """Return what a script gives, awaited if it is a promise."""
-        done = self.command("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in done, done["exceptionDetails"]
-        return done["result"].get("value")
-
-    def wait_for(self, script: str) -> Any:
-        """Return what the script gives as soon as that is something."""
-        seen: list[Any] = [None]
-
-        def is_something() -> bool:
-            seen[0] = self.run(script)
-            return bool(seen[0])
-
+    def __init__(self) -> None:
+        chromium, driver = program("chromium"), program("chromedriver")
+        self._home = tempfile.TemporaryDirectory(prefix="portside-browser-", ignore_cleanup_errors=True)
+        self._driver = subprocess.Popen(
+            [driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+        )
         try:
-            wait_until(is_something)
-        except AssertionError as error:
-            raise AssertionError(f"never came true: {script}; the page: {self.text()[:2_000]}") from error
-        return seen[0]
+            self._http = httpx.Client(base_url=f"http://127.0.0.1:{self._port()}", timeout=WITHIN_S, trust_env=False)
+            self._session = ""
+            self._begin(chromium)
+        except BaseException:
+            self.close()
+            raise
 
-    def text(self) -> str:
-        return str(self.run("document.body.innerText"))
+    def _port(self) -> int:
+        assert self._driver.stdout is not None
+        for line in self._driver.stdout:
+            if match := re.search(r"successfully on port (\d+)", line):
+                return int(match[1])
+        raise AssertionError("the browser's driver did not start")
 
-    def click(self, selector: str) -> None:
-        """Click on what the selector finds, with the mouse, where it is."""
-        place = self.run(
-            f"(() => {{ const box = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
-            " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
-        )
-        for kind in ("mousePressed", "mouseReleased"):
-            self.command("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
-
-    def press(self, *keys: str) -> None:
-        """Press keys by their names, ``Shift+`` before one that is pressed with it; other text is typed."""
-        for key in keys:
-            name = key.removeprefix("Shift+")
-            if name in _KEYS:
-                code, number, text = _KEYS[name]
-                modifiers = 8 if key != name else 0
-                about = {"key": name, "code": code, "windowsVirtualKeyCode": number, "modifiers": modifiers}
-                self.command("Input.dispatchKeyEvent", type="keyDown", text=text, **about)
-                self.command("Input.dispatchKeyEvent", type="keyUp", **about)
-            else:
-                for character in key:
-                    self.command("Input.dispatchKeyEvent", type="keyDown", text=character, key=character)
-                    self.command("Input.dispatchKeyEvent", type="keyUp", key=character)
-
-    # ── how it looks ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def look(self, width: int, height: int, *, dark: bool = False, scale: float = 1.0) -> None:
-        """Have the page be so large, and dark or light."""
-        self.command(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False
-        )
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.command("Emulation.setEmulatedMedia", features=[scheme])
-
-    def picture(self) -> bytes:
-        """Return the page as it is seen, in PNG."""
-        return base64.b64decode(self.command("Page.captureScreenshot", format="png")["data"])
-
-    def offline(self, *, is_so: bool) -> None:
-        """Cut the browser off from every network, or join it again."""
-        self.command(
-            "Network.emulateNetworkConditions", offline=is_so, latency=0, downloadThroughput=-1, uploadThroughput=-1
-        )
-
-
-@contextmanager
-def browsing(folder: Path) -> Iterator[Browser]:
-    """Start a browser whose own files lie in the folder, and end it."""
-    from websockets.sync.client import connect
-
-    found = program()
-    assert found is not None
-    profile = folder / "profile"
-    process = subprocess.Popen(
-        [
-            found,
+    def _begin(self, chromium: str) -> None:
+        arguments = [
             "--headless=new",
-            "--no-sandbox",  # tests may run as root, and open only pages of ours
-            "--disable-gpu",
+            "--no-sandbox",  # which root cannot have
             "--disable-dev-shm-usage",
-            "--disable-extensions",
+            "--disable-gpu",
             "--disable-background-networking",
             "--no-first-run",
-            "--hide-scrollbars",
-            "--remote-debugging-port=0",
-            f"--user-data-dir={profile}",
-            "about:blank",
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        port = _said_by(profile / "DevToolsActivePort", lambda: process.poll() is None)
-        import urllib.request
+            "--lang=en-GB",
+            f"--user-data-dir={self._home.name}",
+        ]
+        wanted = {
+            "browserName": "chrome",
+            "goog:chromeOptions": {"binary": chromium, "args": arguments},
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }
+        self._session = self._ask("POST", "/session", capabilities={"alwaysMatch": wanted})["sessionId"]
 
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=WITHIN_S) as answer:
-            pages = [page for page in json.load(answer) if page["type"] == "page"]
-        with connect(pages[0]["webSocketDebuggerUrl"], max_size=None, proxy=None) as connection:
-            yield Browser(connection)
-    finally:
-        process.terminate()
-        try:
-            process.wait(WITHIN_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    def _ask(self, method: str, path: str, **body: Any) -> Any:
+        answer = self._http.request(method, path, json=body if method == "POST" else None)
+        value = answer.json()["value"]
+        assert answer.is_success, f"{method} {path}: {value.get('message', value)}"
+        return value
 
+    def _do(self, path: str, **body: Any) -> Any:
+        return self._ask("POST", f"/session/{self._session}{path}", **body)
 
-def _said_by(file: Path, is_alive: Callable[[], bool]) -> int:
-    """Return the port that the browser has written down."""
+    # ── what a person does ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def is_written() -> bool:
-        assert is_alive(), "the browser ended at once"
-        return file.exists() and file.read_text().count("\n") >= 1
+    def go(self, url: str) -> None:
+        """Open a page, and return when it has loaded."""
+        self._do("/url", url=url)
 
-    wait_until(is_written)
-    return int(file.read_text().splitlines()[0])
+    def click(self, selector: str) -> None:
+        self._do(f"/element/{self._find(selector)}/click")
+
+    def type(self, selector: str, *keys: str) -> None:
+        """Type into an element; ``Enter``, ``Escape`` and the arrows are keys of that name."""
+        self._do(f"/element/{self._find(selector)}/value", text="".join(_KEYS.get(key, key) for key in keys))
+
+    def press(self, *keys: str) -> None:
+        """Press keys, wherever the focus is."""
+        acts = [{"type": kind, "value": _KEYS.get(key, key)} for key in keys for kind in ("keyDown", "keyUp")]
+        self._do("/actions", actions=[{"type": "key", "id": "keyboard", "actions": acts}])
+
+    def _find(self, selector: str) -> str:
+        found: str = self._do("/element", using="css selector", value=selector)[_ELEMENT]
+        return found
+
+    # ── what a person has and sees ───────────────────────────────────────────────────────────────────────────────────
+
+    def look(self, width: int, height: int = 800, *, dark: bool = False) -> None:
+        """Give the page so many CSS pixels, in a light or a dark scheme."""
+        self._devtools(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._devtools("Emulation.setEmulatedMedia", features=[scheme])
+
+    def _devtools(self, command: str, **parameters: Any) -> Any:
+        return self._do("/goog/cdp/execute", cmd=command, params=parameters)
+
+    def picture(self, *, whole: bool = False) -> bytes:
+        """Return what is seen, or the whole page, as PNG."""
+        shot = self._devtools("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        return base64.b64decode(shot["data"])
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """Return what a function's body of JavaScript returns; a promise is waited for."""
+        return self._do("/execute/sync", script=script, args=list(arguments))
+
+    def text(self, selector: str) -> str:
+        """Return the text that is seen of an element."""
+        return str(self._ask("GET", f"/session/{self._session}/element/{self._find(selector)}/text"))
+
+    def texts(self, selector: str) -> list[str]:
+        """Return the texts of all elements that match."""
+        return [
+            str(text)
+            for text in self.run(
+                "return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent.trim())", selector
+            )
+        ]
+
+    def wait_for(self, fact: Callable[[], Any], what: str) -> Any:
+        """Return the first true value of ``fact()``."""
+        return wait_until(fact, what)
+
+    def complaints(self) -> list[str]:
+        """Return what has appeared in the console since this was last asked, such as breaches of a policy."""
+        entries = self._do("/se/log", type="browser")
+        return [str(entry["message"]) for entry in entries if entry["level"] in {"SEVERE", "WARNING"}]
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def close(self) -> None:
+        if getattr(self, "_session", ""):
+            self._http.delete(f"/session/{self._session}")
+        if hasattr(self, "_http"):
+            self._http.close()
+        self._driver.terminate()
+        self._driver.wait()
+        if self._driver.stdout is not None:
+            self._driver.stdout.close()
+        self._home.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -4,8 +4,6 @@ import { byId, h, setText } from "./dom.js";
 import { address, age, bytes, number, plural } from "./format.js";
 import { Grid } from "./grid.js";
 
-const STATES = { reading: "reading", writing: "writing", computing: "computing" };
-
 export class Connections {
   /** `now()` is the server's time; `onOpen` and `onClose` get a connection. */
   constructor({ now, onOpen, onClose }) {
@@ -23,7 +21,7 @@ export class Connections {
       { name: "age", title: "Age", right: true, text: (row) => age((this.now() - row.startedAt) / 1000), order: (row) => -row.startedAt },
       { name: "in", title: "In", right: true, text: (row) => bytes(row.bytesIn), order: (row) => row.bytesIn },
       { name: "out", title: "Out", right: true, text: (row) => bytes(row.bytesOut), order: (row) => row.bytesOut },
-      { name: "state", title: "State", text: (row) => STATES[row.state] ?? row.state, order: (row) => row.state },
+      { name: "state", title: "State", text: (row) => row.state, order: (row) => row.state },
       { name: "worker", title: "Worker", right: true, text: (row) => String(row.worker), order: (row) => row.worker },
     ];
     this.grid = new Grid(byId("connections"), {
@@ -117,7 +115,7 @@ export class Connections {
 }
 
 function shaped(one) {
-  const peer = address(one.peer) || "unix";
+  const peer = address(one.peer);
   const local = address(one.local);
   const protocol = (one.local.path !== undefined ? "unix" : "tcp") + (one.tls ? ` · ${one.tls}` : "");
   return {

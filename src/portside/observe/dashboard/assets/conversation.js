@@ -43,7 +43,7 @@ export class Conversation {
     this.diagram.clear([about.peer, about.service]);
     this.show();
     this.want(about.id);
-    this.panel.focus({ preventScroll: false });
+    this.panel.focus({ preventScroll: true });
   }
 
   hide() {

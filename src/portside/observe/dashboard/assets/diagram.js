@@ -4,7 +4,8 @@ import { h, s } from "./dom.js";
 import { bytes, exactClock } from "./format.js";
 
 const GUTTER = 84; // for the times
-const STEP = 40;
+const NARROW = 520; // below this width the hours are left out
+const STEP = 44;
 const HEAD = 30;
 const CHARACTER = 6.9; // of the words' font, at its size
 const KEPT = 500;
@@ -51,9 +52,16 @@ export class Diagram {
     return [...this.names, ...this.lanes];
   }
 
+  get gutter() {
+    return this.width < NARROW ? GUTTER - 21 : GUTTER;
+  }
+
+  /** Where the lifeline stands: most of the words are between the first two. */
   place(at) {
-    const room = this.width - GUTTER - 56;
-    return GUTTER + 24 + (room * at) / (this.participants.length - 1);
+    const last = this.participants.length - 1;
+    const room = this.width - this.gutter - 40;
+    const share = at === 0 ? 0 : last === 1 ? 1 : 0.74 + (0.26 * (at - 1)) / (last - 1);
+    return this.gutter + 14 + room * share;
   }
 
   redraw() {
@@ -63,9 +71,10 @@ export class Diagram {
     const last = this.participants.length - 1;
     this.head.replaceChildren(
       ...this.participants.map((name, at) => {
+        const [x, before] = [this.place(at), at ? this.place(at - 1) : 0];
         const anchor = at === 0 ? "start" : at === last ? "end" : "middle";
-        const x = at === 0 ? this.place(at) - 14 : at === last ? this.place(at) + 20 : this.place(at);
-        return s("text", { x, y: 19, "text-anchor": anchor, class: "lane-name" }, cut(name, (this.width - GUTTER) / (last + 1) / CHARACTER));
+        const room = at === 0 ? this.place(1) - x - 40 : last === 1 ? 0.4 * (x - before) : x - before;
+        return s("text", { x: anchor === "end" ? x + 16 : anchor === "start" ? x - 8 : x, y: 19, "text-anchor": anchor, class: "lane-name" }, cut(name, room / 7.3));
       }),
     );
     this.lines = this.participants.map((_, at) => s("line", { class: "lane", x1: this.place(at), x2: this.place(at), y1: 0 }));
@@ -83,19 +92,19 @@ export class Diagram {
     const other = this.participants.indexOf(lane || this.names[1], 1);
     const [from, to] = direction === "in" ? [0, other] : [other, 0];
     const [x1, x2] = [this.place(from), this.place(to)];
-    const y = at * STEP + 30;
+    const y = at * STEP + 28;
     const tip = x2 > x1 ? -1 : 1;
     const sized = bytes(size);
     const when = exactClock(new Date(time));
-    const room = Math.max(4, Math.floor((Math.abs(x2 - x1) - 16) / CHARACTER) - sized.length - 2);
+    const room = Math.floor((Math.abs(x2 - x1) - 20) / CHARACTER);
     const sentence = `${when}, ${this.participants[from]} to ${this.participants[to]}: ${words}, ${sized}`;
     return s(
       "g",
       { class: `message ${direction}${isNew ? " is-new" : ""}`, role: "listitem", "aria-label": sentence },
       s("title", {}, sentence),
-      s("text", { class: "time", x: 6, y: y + 4 }, when),
-      s("text", { class: "words", x: Math.min(x1, x2) + 8, y: y - 7 }, cut(words, room)),
-      s("text", { class: "size", x: Math.max(x1, x2) - 8, y: y - 7, "text-anchor": "end" }, sized),
+      s("text", { class: "time", x: 6, y: y + 4 }, this.width < NARROW ? when.slice(3) : when),
+      s("text", { class: "words", x: Math.min(x1, x2) + 12, y: y - 7 }, cut(words, room)),
+      s("text", { class: "size", x: Math.min(x1, x2) + 12, y: y + 13 }, sized),
       s("line", { x1, x2: x2 + tip * 2, y1: y, y2: y }),
       s("path", { d: `M${x2 + tip * 8} ${y - 4.5}L${x2} ${y}L${x2 + tip * 8} ${y + 4.5}` }),
     );

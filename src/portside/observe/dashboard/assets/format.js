@@ -32,7 +32,7 @@ const two = (value) => String(Math.floor(value)).padStart(2, "0");
 
 export function address(value) {
   if (!value) return "";
-  if (value.path !== undefined) return value.path ? `unix:${value.path}` : "unix";
+  if (value.path !== undefined) return value.path ? `unix:${value.path}` : "unnamed";
   return `${value.host.includes(":") ? `[${value.host}]` : value.host}:${value.port}`;
 }
 

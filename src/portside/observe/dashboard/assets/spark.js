@@ -10,8 +10,9 @@ export class Spark {
   constructor(kind = "") {
     this.line = s("polyline", { class: "spark-line" });
     this.area = s("polygon", { class: "spark-area" });
+    const base = s("line", { class: "spark-base", x1: 0, x2: WIDTH, y1: HEIGHT - 0.5, y2: HEIGHT - 0.5 });
     const box = { class: `spark ${kind}`, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none" };
-    this.node = s("svg", { ...box, "aria-hidden": "true" }, this.area, this.line);
+    this.node = s("svg", { ...box, "aria-hidden": "true" }, base, this.area, this.line);
   }
 
   /** Draw the values, the newest last; the scale begins at nothing, and is at least `least` high. */
