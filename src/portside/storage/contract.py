@@ -120,6 +120,20 @@ class Stored(Protocol):
     def entry(self) -> Entry:
         """As it was when it was opened."""
 
+    @property
+    def seal(self) -> object | None:
+        """A value that ``Storage.seal_nowait`` gives again for a name that leads to this very file, unchanged.
+
+        None where nobody can tell, as of a file that was changed a moment ago: it may be changed again, and have the
+        same times.
+        """
+
+    def read_nowait(self, count: int) -> bytes | None:
+        """Return the first bytes without waiting for a disk; None where that is not possible, or there are fewer.
+
+        Raises: OSError.
+        """
+
     def close(self) -> None: ...
 
 
@@ -188,6 +202,12 @@ class Storage(Protocol):
 
     def open_nowait(self, path: str) -> Stored | None:
         """The same without waiting for a disk; None where that is not possible."""
+
+    def seal_nowait(self, path: str) -> object | None:
+        """Return the seal of the file that the path leads to; None where that is not known without waiting.
+
+        It may be that of a file out of the root: it is good for nothing but to be compared with one that was opened.
+        """
 
     def upload(self, path: str, *, offset: int | None = 0) -> Upload:
         """Begin an upload that will be the file at ``path``, with the permissions of the file it replaces.

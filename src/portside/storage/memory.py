@@ -90,6 +90,9 @@ class MemoryStorage:
     def open_nowait(self, path: str) -> MemoryStored | None:
         return self.open(path)
 
+    def seal_nowait(self, path: str) -> None:
+        return None
+
     # ── uploads ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def upload(self, path: str, *, offset: int | None = 0) -> MemoryUpload:

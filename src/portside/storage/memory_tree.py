@@ -91,11 +91,17 @@ Found: TypeAlias = File | Directory
 class MemoryStored:
     """A file in memory, opened for reading. See ``contract.Stored``."""
 
-    __slots__ = ("entry", "file")
+    __slots__ = ("_content", "entry", "file")
+
+    seal: Final = None
 
     def __init__(self, content: bytes, entry: Entry) -> None:
         self.file: BinaryIO = io.BytesIO(content)
         self.entry = entry
+        self._content = content
+
+    def read_nowait(self, count: int) -> bytes | None:
+        return bytes(self._content[:count]) if count <= len(self._content) else None
 
     def close(self) -> None:
         self.file.close()

@@ -46,6 +46,15 @@ class ReadingContract(Fixtures):
             stored.file.seek(1)
             assert stored.file.read() == b"ontent"
 
+    def test_the_beginning_is_read_at_once_or_not_at_all(self, storage: Storage) -> None:
+        put(storage, "/a", b"content")
+        with closing(storage.open("/a")) as stored:
+            assert stored.read_nowait(7) in {b"content", None}
+            assert stored.read_nowait(3) in {b"con", None}
+            assert stored.read_nowait(8) is None
+            assert stored.read_nowait(0) == b""
+            assert stored.file.read() == b"content"  # it has moved nothing
+
     @pytest.mark.parametrize("name", NAMES, ids=ascii)
     def test_names_of_every_kind(self, storage: Storage, name: str) -> None:
         put(storage, f"/{name}", b"1")

@@ -403,7 +403,7 @@ def test_a_file_that_becomes_shorter_breaks_the_answer_off(make_site: Any, root:
     path = root / "large"
     path.write_bytes(bytes(2 * PIECE_BYTES))
     site = make_site()
-    heads = site.application.router.default._heads
+    heads = site.application._heads
     of = heads.of
 
     def truncate(*arguments: Any) -> Any:

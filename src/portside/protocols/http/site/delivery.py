@@ -27,7 +27,7 @@ async def send_whole(exchange: Exchange, stored: Stored, size_bytes: int) -> Non
     """Send all of a file as a body."""
     if size_bytes <= AT_ONCE_BYTES:
         await exchange.let_pass("out", size_bytes)
-        body = read_nowait(stored, size_bytes)
+        body = stored.read_nowait(size_bytes)
         if body is None:
             body = await run_blocking(_read, stored, 0, size_bytes)
         await exchange.send({"type": "http.response.body", "body": _all_of(body, size_bytes)})
@@ -51,23 +51,6 @@ async def send_part(exchange: Exchange, stored: Stored, part: Part, *, more: boo
             message = {"type": "http.response.body", "body": _all_of(piece, count)}
         start += count
         await exchange.send({**message, "more_body": more or start < part.end})
-
-
-def read_nowait(stored: Stored, count: int) -> bytes | None:
-    """Return the first bytes of the file if no disk need be waited for, else None."""
-    descriptor = descriptor_of(stored)
-    if descriptor is None:
-        return _read(stored, 0, count)
-    buffer = bytearray(count)
-    try:
-        got = os.preadv(descriptor, (buffer,), 0, os.RWF_NOWAIT)
-    except BlockingIOError:
-        return None
-    except OSError:
-        # A file system that does not know the flag. Those that wait for other machines are not opened without waiting
-        # in the first place; what is left are those in memory.
-        got = os.preadv(descriptor, (buffer,), 0)
-    return bytes(buffer) if got == count else None
 
 
 def descriptor_of(stored: Stored) -> int | None:

@@ -1,7 +1,7 @@
 """The site as an ASGI application: which answer a request gets, and what is said when there is none.
 
-Starlette brings the lifespan, the errors and the mounting; a request for a file goes by it in a few steps, because
-there are many of these.
+Starlette brings the lifespan, the errors and the mounting; a request for nothing but a small file goes by it
+(``plain``), because there are many of these.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from portside.protocols.http.site.heads import Heads
 from portside.protocols.http.site.login import Gate
 from portside.protocols.http.site.origins import check_origin
 from portside.protocols.http.site.pages import CONTENT_POLICY, Link, build_problem_page
+from portside.protocols.http.site.plain import PlainFiles
 from portside.protocols.http.site.problems import NOT_THERE, Problem, problem_of
 from portside.protocols.http.site.rules import PREFLIGHT, RawFields, Rules
 from portside.protocols.http.site.targets import is_concealed, parse_target
@@ -48,7 +49,7 @@ _CHANGES: Final[dict[str, Callable[[Exchange], Awaitable[None]]]] = {
 
 def site_application(gate: Gate, rules: Rules) -> ASGIApp:
     """Return the site as an application of its own, which another may mount."""
-    problems = _Problems(rules)
+    problems, heads = _Problems(rules), Heads(rules)
     application = Starlette(
         exception_handlers={
             HTTPException: problems.show,
@@ -57,17 +58,17 @@ def site_application(gate: Gate, rules: Rules) -> ASGIApp:
         }
     )
     # No route: the patterns of routes know names without a line feed only, and a file may have any.
-    application.router.default = Site(gate, rules)
-    return application
+    application.router.default = Site(gate, rules, heads)
+    return PlainFiles(application, gate, rules, heads)
 
 
 class Site:
     """Answers the requests of one site. Raises: Problem, StorageError, for Starlette to make responses of."""
 
-    def __init__(self, gate: Gate, rules: Rules) -> None:
+    def __init__(self, gate: Gate, rules: Rules, heads: Heads) -> None:
         self._gate = gate
         self._rules = rules
-        self._heads = Heads(rules)
+        self._heads = heads
         self._archives = Places(AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
