@@ -201,14 +201,14 @@ def test_what_is_not_there_is_said_so(ftp: ftplib.FTP, command: str) -> None:
     assert ftp.voidcmd("NOOP").startswith("200")
 
 
-def test_a_wrong_login_is_refused(own_site: Site) -> None:
+@pytest.mark.parametrize("login", [(NAME, "wrong"), ("nobody", PASSWORD), ("anonymous", "me@here")])
+def test_a_wrong_login_is_refused(own_site: Site, login: tuple[str, str]) -> None:
     with ftplib.FTP(timeout=WITHIN_S) as ftp:
         ftp.connect("127.0.0.1", own_site.port)
-        for login in ((NAME, "wrong"), ("nobody", PASSWORD), ("anonymous", "me@here")):
-            with pytest.raises(ftplib.error_perm, match=r"^530 "):
-                ftp.login(*login)
-            with pytest.raises(ftplib.error_perm, match=r"^530 "):
-                ftp.pwd()
+        with pytest.raises(ftplib.error_perm, match=r"^530 "):
+            ftp.login(*login)
+        with pytest.raises(ftplib.error_perm, match=r"^530 "):
+            ftp.pwd()
         assert ftp.login(NAME, PASSWORD).startswith("230")
 
 

@@ -17,6 +17,7 @@ from support.server import Server
 from support.waiting import WITHIN_S
 
 CONCURRENT = ("fork", "prefork", "thread", "prethread", "event", "event on asyncio")
+SESSIONS = 4  # at once
 ENDLESS_BYTES = 1 << 28  # more than the sockets of both ends can hold
 WITHOUT_UVLOOP = Path(__file__).parents[2] / "support" / "without_uvloop"
 
@@ -32,7 +33,8 @@ def start(battery: Callable[..., Server], tls_options: tuple[str, ...], desk: De
         home.mkdir(parents=True)
         name, _, loop = model.partition(" on ")
         without = {"env": {"PYTHONPATH": str(WITHOUT_UVLOOP)}} if loop else {}
-        arguments = (str(home.parent), "--model", name, *LOGIN, *tls_options)
+        pool = ("--pool", str(SESSIONS)) if name.startswith("pre") else ()
+        arguments = (str(home.parent), "--model", name, *pool, *LOGIN, *tls_options)
         return Site(battery("ftp", *arguments, listen=["tcp://127.0.0.1:0", "tls://127.0.0.1:0"], **without), home)
 
     return run
@@ -114,7 +116,7 @@ def test_sessions_are_served_side_by_side(start: Start, model: str) -> None:
     site = start(model)
     site.put("file", LARGE)
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(site.ftplib()) for _ in range(4)]
+        clients = [stack.enter_context(site.ftplib()) for _ in range(SESSIONS)]
         uploads = [client.transfercmd(f"STOR up-{number}") for number, client in enumerate(clients)]
         for upload in uploads:
             stack.callback(upload.close)
@@ -124,4 +126,4 @@ def test_sessions_are_served_side_by_side(start: Start, model: str) -> None:
             upload.close()
             client.voidresp()
             assert fetched(client, "file") == LARGE
-    assert site.contents() == {"file": LARGE, **{f"up-{number}": b"first second" for number in range(4)}}
+    assert site.contents() == {"file": LARGE, **{f"up-{number}": b"first second" for number in range(SESSIONS)}}
