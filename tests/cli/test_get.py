@@ -83,6 +83,7 @@ def test_json_tells_of_each_file(site: Site, here: Path, capfd: pytest.CaptureFi
         "bytes": 7,
         "algorithm": "SHA-256",
         "digest": hashlib.sha256(b"content").hexdigest(),
+        "timings": None,
         "error": None,
     }
     assert rows[1]["size"] is None
@@ -137,8 +138,6 @@ def test_a_wrong_password_is_one_sentence(site: Site, here: Path, capfd: pytest.
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("http://host/x",), "http:// is not there yet: files are carried over ftp, ftpes, ftps"),
-        (("https://host/x",), "https:// is not there yet"),
         (("fttp://host/x",), "did you mean ftp?"),
         (("host/x",), "it starts with one of"),
         (("ftp://host/",), "is a directory: portside mirror"),

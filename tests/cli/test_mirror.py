@@ -187,7 +187,7 @@ def test_a_server_that_only_lists_for_people_is_asked_for_the_times_that_decide(
         (("a", "b"), "one of SOURCE and TARGET is the URL"),
         (("ftp://h/a", "ftp://h/b"), "one of SOURCE and TARGET is the URL"),
         (("none", "ftp://{host}/"), "there is no directory none"),
-        (("https://h/a", "b"), "https:// is not there yet"),
+        (("https://h/a", "b"), "https:// is for portside get and put"),
         (("a",), "missing argument"),
     ],
 )

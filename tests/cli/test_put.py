@@ -88,7 +88,6 @@ def test_a_server_that_refuses_is_one_sentence(site: Site, here: Path, capfd: py
         (("-", "ftp://host/"), "standard input has no name"),
         (("-", "x", "ftp://host/"), "standard input is one file"),
         (("-", "ftp://host/x", "--verify"), "standard input is one file"),
-        (("x", "https://host/x"), "https:// is not there yet"),
     ],
 )
 def test_what_cannot_be_meant_is_said_with_status_2(

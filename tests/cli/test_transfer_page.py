@@ -46,7 +46,8 @@ def test_help_says_what_each_option_is_for() -> None:
 
 
 def blocks_of(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+    return [text for name, text in blocks if name == language]
 
 
 @pytest.mark.parametrize("block", blocks_of(""), ids=str.split)

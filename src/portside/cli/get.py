@@ -8,7 +8,16 @@ from pathlib import Path
 import click
 
 from portside.cli.duplex import standard_output
-from portside.cli.transfer import file_options, parse_remote, resume_option, server_options, wishes_of
+from portside.cli.http_transfer import all_http, get_http, http_wishes
+from portside.cli.transfer import (
+    file_options,
+    header_option,
+    parse_remote,
+    refuse_http_options,
+    resume_option,
+    server_options,
+    wishes_of,
+)
 from portside.cli.transfer_files import Done, Manner, fetch, fetch_pieces
 from portside.cli.transfer_jobs import Job, Plan, unique_targets
 from portside.cli.transfer_report import carry_out
@@ -22,6 +31,10 @@ STANDARD_OUTPUT = "-"
 @click.argument("urls", nargs=-1, required=True, metavar="URL…")
 @click.option("--output", "-o", metavar="FILE", help="The file to write, - for standard output; or a directory.")
 @resume_option
+@click.option(
+    "--raw", is_flag=True, help="Show the exchange as it goes over the line: request, then answer. HTTP only."
+)
+@header_option
 @file_options
 @server_options
 def get(
@@ -29,6 +42,8 @@ def get(
     *,
     output: str | None,
     resume: bool,
+    raw: bool,
+    headers: tuple[str, ...],
     parallel: int,
     retries: int,
     verify: bool,
@@ -40,10 +55,25 @@ def get(
     active: bool,
     password_stdin: bool,
 ) -> int:
-    """Bring the file at each URL here: ftp, ftpes (with TLS) or ftps (with TLS from the start).
+    """Bring the file at each URL here: http, https, ftp, ftpes (with TLS) or ftps (with TLS from the start).
 
     It is written to NAME.part, and gets its name when all of it is there.
     """
+    if all_http(urls):
+        wishes_for = partial(
+            http_wishes,
+            timeout=timeout,
+            headers=headers,
+            wants_tls=wants_tls,
+            tls_ca=tls_ca,
+            tls_insecure=tls_insecure,
+            active=active,
+            password_stdin=password_stdin,
+            verify=verify,
+        )
+        plan = Plan(min(parallel, len(urls)), retries, resume=resume)
+        return get_http(urls, wishes_for, plan, output=output, raw=raw, as_json=as_json)
+    refuse_http_options(raw=raw, headers=headers)
     places = [_file_at(url) for url in urls]
     if output == STANDARD_OUTPUT:
         if len(places) > 1 or resume or verify or as_json:

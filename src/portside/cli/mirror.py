@@ -278,6 +278,7 @@ def _row(step: Step, sides: Sides, *, error: str | None = None) -> dict[str, obj
         "duration_s": None,
         "algorithm": None,
         "digest": None,
+        "timings": None,
         "error": error,
     }
 

@@ -8,7 +8,17 @@ from pathlib import Path
 import click
 
 from portside.cli.duplex import standard_input
-from portside.cli.transfer import file_options, parse_remote, resume_option, server_options, wishes_of
+from portside.cli.http_transfer import http_wishes, put_http
+from portside.cli.http_url import is_http
+from portside.cli.transfer import (
+    file_options,
+    header_option,
+    parse_remote,
+    refuse_http_options,
+    resume_option,
+    server_options,
+    wishes_of,
+)
 from portside.cli.transfer_files import Done, Manner, Sent, send, send_pieces
 from portside.cli.transfer_jobs import Job, Plan, unique_targets
 from portside.cli.transfer_report import carry_out
@@ -23,6 +33,7 @@ STANDARD_INPUT = "-"
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
 @click.argument("url")
 @resume_option
+@header_option
 @file_options
 @server_options
 def put(
@@ -30,6 +41,7 @@ def put(
     url: str,
     *,
     resume: bool,
+    headers: tuple[str, ...],
     parallel: int,
     retries: int,
     verify: bool,
@@ -46,6 +58,21 @@ def put(
     A URL that ends in a slash is a directory there, in which the files keep their names; another is the file's new
     name.
     """
+    if is_http(url):
+        wishes_for = partial(
+            http_wishes,
+            timeout=timeout,
+            headers=headers,
+            wants_tls=wants_tls,
+            tls_ca=tls_ca,
+            tls_insecure=tls_insecure,
+            active=active,
+            password_stdin=password_stdin,
+            verify=verify,
+        )
+        plan = Plan(min(parallel, len(files)), retries, resume=resume)
+        return put_http(files, url, wishes_for, plan, as_json=as_json)
+    refuse_http_options(headers=headers)
     place = parse_remote(url)
     for file in files:
         if is_url(file):

@@ -11,7 +11,7 @@ import click
 from portside.cli.client import timeout_option, tls_options
 from portside.cli.transfer_login import Login, Logins
 from portside.errors import UsageError
-from portside.protocols.ftp.client.url import SCHEMES, FtpUrl, is_url, parse_url
+from portside.protocols.ftp.client.url import FtpUrl, is_url, parse_url
 
 if TYPE_CHECKING:
     import ssl
@@ -23,22 +23,13 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 TIMEOUT_S: Final = 30.0
 
-# By scheme, what makes a place of a URL. A scheme without it is one that people may expect, and that is not there yet.
-_PARSERS: Final[dict[str, Callable[[str], FtpUrl] | None]] = {
-    **dict.fromkeys(SCHEMES, parse_url),
-    **dict.fromkeys(("http", "https")),
-}
-
 
 def parse_remote(text: str) -> FtpUrl:
-    """Return the place that a URL names. Raises: UsageError, with the nearest right scheme."""
+    """Return the place on an FTP server that a URL names. Raises: UsageError, with the nearest right scheme."""
     scheme = text.strip().partition("://")[0].lower()
-    if is_url(text) and scheme in _PARSERS:
-        parse = _PARSERS[scheme]
-        if parse is None:
-            raise UsageError(f"{scheme}:// is not there yet: files are carried over {', '.join(SCHEMES)}")
-        return parse(text)
-    return parse_url(text)  # it knows best what is wrong
+    if is_url(text) and scheme in ("http", "https"):
+        raise UsageError(f"web servers have no listings: {scheme}:// is for portside get and put")
+    return parse_url(text)
 
 
 # ── options ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -74,6 +65,18 @@ def file_options(command: Command) -> Command:
         click.option("--verify", is_flag=True, help="Compare checksums, where the server has HASH or one of its kind."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file."),
     )
+
+
+def header_option(command: Command) -> Command:
+    return click.option(
+        "--header", "-H", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header of the request. HTTP only."
+    )(command)
+
+
+def refuse_http_options(*, raw: bool = False, headers: tuple[str, ...]) -> None:
+    """Raise UsageError for options that FTP has no use for."""
+    if raw or headers:
+        raise UsageError(f"{'--raw' if raw else '--header'} is for HTTP")
 
 
 def resume_option(command: Command) -> Command:

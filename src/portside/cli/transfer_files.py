@@ -27,6 +27,21 @@ PART: Final = ".part"
 WORTH_RESUMING_BYTES: Final = 1_000_000  # less is sent anew as quickly as the server is asked what it has
 DIRECTORY: Final = "is a directory: portside mirror brings directories"
 DIGEST_PIECE_BYTES: Final = 1 << 20
+_TEMPORARY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})  # that may pass: RFC 9110 section 15.5 and 15.6
+
+
+@dataclass(slots=True)
+class Timings:
+    """How long each step of a request took, in seconds; None for one that was not needed.
+
+    The name is looked up before the connection is made; ``first_byte`` is from the request to the head of its answer.
+    """
+
+    name_s: float | None = None
+    connect_s: float | None = None
+    tls_s: float | None = None
+    first_byte_s: float | None = None
+    total_s: float | None = None
 
 
 class Mismatch(PeerError):
@@ -35,6 +50,16 @@ class Mismatch(PeerError):
     def __init__(self, path: str, algorithm: str, here: str, there: str) -> None:
         super().__init__(f"{path}: the {algorithm} here is {here}, the server's is {there}")
         self.path = path
+
+
+class HttpRefused(PeerError):
+    """The server answered, and not with what was asked for."""
+
+    def __init__(self, url: str, status: int, reason: str, said: str = "") -> None:
+        super().__init__(f"{url}: {status} {reason}".rstrip() + (f": {said}" if said else ""))
+        self.path = url
+        self.status = status
+        self.is_temporary = status in _TEMPORARY
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +71,7 @@ class Done:
     offset: int
     duration_s: float
     digest: HashReply | None = None
+    timings: Timings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +108,7 @@ async def look_up(client: FtpClient, path: str) -> Known:
 async def fetch(client: FtpClient, path: str, local: Path, manner: Manner, known: Known | None = None) -> Done:
     """Bring the file to ``local``. Raises: what ``FtpClient.download`` does; OSError, LocalError; Mismatch."""
     known = await look_up(client, path) if known is None else known
-    with _opened_part(local, manner.progress) as (part, file):
+    with opened_part(local, manner.progress) as (part, file):
         offset = _usable_bytes(file, known) if manner.resume else 0
         done = await _fetch_into(client, path, file, manner, known, offset=offset)
         if manner.verify:
@@ -113,7 +139,7 @@ async def _fetch_into(
 
 
 @contextlib.contextmanager
-def _opened_part(local: Path, progress: Progress) -> Iterator[tuple[Path, BinaryIO]]:
+def opened_part(local: Path, progress: Progress) -> Iterator[tuple[Path, BinaryIO]]:
     """Open the file beside its name, for nobody else meanwhile. One that is left with nothing in it is removed."""
     if local.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a directory", str(local))
@@ -193,7 +219,7 @@ async def send(client: FtpClient, local: Path, path: str, manner: Manner, sent: 
     Raises: what ``FtpClient.upload`` does; OSError, LocalError; Incomplete, Mismatch.
     """
     sent = Sent() if sent is None else sent
-    with _opened_source(local) as file:
+    with opened_source(local) as file:
         facts = os.fstat(file.fileno())
         resume = manner.resume or await sent.can_be_gone_on_with(client, path, facts)
         there = await client.size(path) if resume else None
@@ -211,7 +237,7 @@ async def send(client: FtpClient, local: Path, path: str, manner: Manner, sent: 
 
 
 @contextlib.contextmanager
-def _opened_source(local: Path) -> Iterator[BinaryIO]:
+def opened_source(local: Path) -> Iterator[BinaryIO]:
     """Open a regular file to read it: a FIFO or a device would hold us up for ever."""
     if local.is_dir():
         raise IsADirectoryError(errno.EISDIR, DIRECTORY, str(local))

@@ -11,28 +11,46 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from portside.cli.progress import Progress
-from portside.cli.transfer import Wishes
-from portside.cli.transfer_files import Done, Manner, Mismatch
+from portside.cli.transfer_files import Done, HttpRefused, Manner, Mismatch
 from portside.contracts import Network
 from portside.errors import ConnectionLost, EndOfStream, NetworkError, PortsideError, UsageError
-from portside.protocols.ftp.client import FtpClient, FtpUrl, Incomplete, Leaving, LoginRefused, Refused
+from portside.protocols.ftp.client import Incomplete, Leaving, LoginRefused, Refused
 
 PAUSE_S_MAX: Final = 60.0
 
 Result = TypeVar("Result")
 
-Act = Callable[[FtpClient, Manner], Awaitable[Done]]
-Connect = Callable[[Network, FtpUrl], Awaitable[FtpClient]]
+Server: TypeAlias = Any
+"""Who is connected to: the URL of a server, of whatever scheme."""
+
+Act = Callable[[Any, Manner], Awaitable[Done]]
+Connect = Callable[[Network, Server], Awaitable["Session"]]
+
+
+class Session(Protocol):
+    """A client's session with a server; what else it can do, its jobs know."""
+
+    async def quit(self) -> None:
+        """Say goodbye."""
+
+    def close(self) -> None:
+        """Leave without a word."""
+
+
+class Connector(Protocol):
+    """What was asked for on the command line, and how sessions are begun."""
+
+    async def connect(self, network: Network, url: Server, /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """A file to carry. ``resumes_itself``: what a broken attempt of this call left behind can be built on."""
 
-    server: FtpUrl
+    server: Server
     source: str
     target: str
     act: Act
@@ -71,7 +89,7 @@ class Runner:
     """Carries out jobs. ``tell`` hears of each as it ends."""
 
     def __init__(
-        self, network: Network, wishes: Wishes, plan: Plan, progress: Progress, tell: Callable[[Outcome], None]
+        self, network: Network, wishes: Connector, plan: Plan, progress: Progress, tell: Callable[[Outcome], None]
     ) -> None:
         self._network = network
         self._connect = wishes.connect
@@ -107,14 +125,14 @@ class Runner:
             seat.drop()
         return went_well
 
-    async def visit(self, server: FtpUrl, act: Callable[[FtpClient], Awaitable[Result]], *, can_repeat: bool) -> Result:
+    async def visit(self, server: Server, act: Callable[[Any], Awaitable[Result]], *, can_repeat: bool) -> Result:
         """Do something with a session that is not one file's: look at a tree, make directories.
 
         Raises: what it raises; what kept us from having a session.
         """
         seat = Seat(self._network, self._open)
 
-        async def once(client: FtpClient, failures: int) -> Result:
+        async def once(client: Any, failures: int) -> Result:
             return await act(client)
 
         try:
@@ -127,7 +145,7 @@ class Runner:
         return result
 
     async def _outcome(self, seat: Seat, job: Job) -> Outcome:
-        async def once(client: FtpClient, failures: int) -> Done:
+        async def once(client: Any, failures: int) -> Done:
             resume = self._plan.resume or (failures > 0 and job.resumes_itself)
             manner = Manner(self._network, self._progress, resume=resume, verify=self._plan.verify)
             return await job.act(client, manner)
@@ -140,7 +158,7 @@ class Runner:
             return Outcome(job, error=error)
 
     async def _attempts(
-        self, seat: Seat, server: FtpUrl, act: Callable[[FtpClient, int], Awaitable[Result]], *, can_repeat: bool
+        self, seat: Seat, server: Server, act: Callable[[Any, int], Awaitable[Result]], *, can_repeat: bool
     ) -> Result:
         failures = 0
         while True:
@@ -148,7 +166,7 @@ class Runner:
                 return await act(await seat.client_for(server), failures)
             except (PortsideError, TimeoutError, OSError, _NoSession) as error:
                 cause = error.why if isinstance(error, _NoSession) else error
-                if not isinstance(cause, Refused) or isinstance(cause, Leaving):
+                if not isinstance(cause, Refused | HttpRefused) or isinstance(cause, Leaving):
                     seat.drop()
                 failures += 1
                 if failures > self._plan.retries or not (can_repeat and self._may_pass(cause)):
@@ -157,8 +175,8 @@ class Runner:
             self._progress.say(f"{cause}; trying again in {pause_s:g} s ({failures} of {self._plan.retries})")
             await self._network.sleep(pause_s)
 
-    async def _open(self, network: Network, url: FtpUrl) -> FtpClient:
-        client = await self._connect(network, url)
+    async def _open(self, network: Network, url: Server) -> Session:
+        client: Session = await self._connect(network, url)
         self._has_connected = True
         return client
 
@@ -167,7 +185,7 @@ class Runner:
         match error:
             case LoginRefused():
                 return False
-            case Refused():
+            case Refused() | HttpRefused():
                 return error.is_temporary
             case NetworkError():  # a name that nobody knows and a port where nobody listens are mostly typed wrong
                 return self._has_connected
@@ -180,10 +198,10 @@ class Seat:
     def __init__(self, network: Network, connect: Connect) -> None:
         self._network = network
         self._connect = connect
-        self._client: FtpClient | None = None
-        self._server: FtpUrl | None = None
+        self._client: Session | None = None
+        self._server: Server | None = None
 
-    async def client_for(self, server: FtpUrl) -> FtpClient:
+    async def client_for(self, server: Server) -> Session:
         """Return a session with the server. Raises: _NoSession."""
         if self._client is not None and self._server == server:
             return self._client

@@ -8,9 +8,25 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from portside.errors import UsageError
-from portside.protocols.ftp.client.url import FtpUrl
+
+
+class Place(Protocol):
+    """A URL, of whatever scheme."""
+
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def user(self) -> str | None: ...
+    @property
+    def password(self) -> str | None: ...
+    @property
+    def server(self) -> Place:
+        """The same without a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +45,11 @@ class Logins:
         self._ask = ask_person if ask is None and _is_person_there() else ask
         self._found: dict[tuple[str, str | None], Login] = {}
 
-    def of(self, url: FtpUrl) -> Login:
+    def of(self, url: Place) -> Login:
         """Return the login that was found for the URL's server and user."""
         return self._found[url.host, url.user]
 
-    def find(self, url: FtpUrl) -> None:
+    def find(self, url: Place) -> None:
         """Find the login for a URL. Raises: UsageError when a user has no password."""
         key = (url.host, url.user)
         if url.password is not None:
@@ -41,7 +57,7 @@ class Logins:
         elif key not in self._found:
             self._found[key] = self._look(url)
 
-    def _look(self, url: FtpUrl) -> Login:
+    def _look(self, url: Place) -> Login:
         if self._from_input:
             if url.user is None:
                 raise UsageError(f"--password-stdin needs a user: {url.scheme}://USER@{url.host}/")

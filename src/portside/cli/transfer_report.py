@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 
 from portside.cli import exit_status
 from portside.cli.client import run_client
 from portside.cli.output import print_object
 from portside.cli.progress import Progress, open_progress
-from portside.cli.transfer import Wishes
-from portside.cli.transfer_jobs import Job, Outcome, Plan, Runner
+from portside.cli.transfer_jobs import Connector, Job, Outcome, Plan, Runner
 from portside.contracts import Network
 
 
-def carry_out(wishes: Wishes, plan: Plan, jobs: Iterable[Job], *, as_json: bool) -> int:
+def carry_out(wishes: Connector, plan: Plan, jobs: Iterable[Job], *, as_json: bool) -> int:
     """Carry out the jobs, tell of each, and return the exit status."""
 
     async def client(network: Network) -> bool:
@@ -51,6 +51,7 @@ def row_of(outcome: Outcome) -> dict[str, object]:
         "duration_s": None if done is None else done.duration_s,
         "algorithm": None if digest is None else digest.algorithm,
         "digest": None if digest is None else digest.digest,
+        "timings": None if done is None or done.timings is None else asdict(done.timings),
         "error": None if outcome.error is None else sentence_of(outcome),
     }
 
@@ -61,5 +62,5 @@ def sentence_of(outcome: Outcome) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     said = (error.strerror if isinstance(error, OSError) else str(error)) or "timed out"
-    path = getattr(error, "path", None)
-    return said if path is not None and said.startswith(str(path)) else f"{outcome.job.source}: {said}"
+    named = (getattr(error, "path", None), outcome.job.source)
+    return said if any(name and said.startswith(str(name)) for name in named) else f"{outcome.job.source}: {said}"
