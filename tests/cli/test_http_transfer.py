@@ -278,9 +278,7 @@ def test_a_url_keeps_its_password_to_itself() -> None:
     assert "cret" not in f"{url}{url!r}"
 
 
-@pytest.mark.parametrize(
-    "text", ["http://", "http://a b/", "http://a:0/", "http://a:99999/", "http://[::1/"]
-)
+@pytest.mark.parametrize("text", ["http://", "http://a b/", "http://a:0/", "http://a:99999/", "http://[::1/"])
 def test_what_is_no_url(text: str) -> None:
     with pytest.raises(MalformedEndpoint):
         parse_http_url(text)

@@ -83,7 +83,9 @@ def test_what_a_server_does_not_tell_is_not_made_up() -> None:
     assert row_of(RemoteEntry("x", "file", modified_ns=10**30))["modified"] is None
 
 
-@pytest.mark.parametrize(("url", "said"), [("http://h/", "http:// is for portside get and put"), ("h", "it starts with one of")])
+@pytest.mark.parametrize(
+    ("url", "said"), [("http://h/", "is for portside get and put"), ("h", "it starts with one of")]
+)
 def test_what_cannot_be_meant_is_said_with_status_2(url: str, said: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert list_(url) == 2
     assert said in capfd.readouterr().err
