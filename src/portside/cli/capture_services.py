@@ -28,6 +28,7 @@ from portside.serve.tapped import TOKEN_BYTES, Flow, Kind, Record, RecordReader
 from portside.wire.captured import CapturedPacket
 
 WINDOW_NS: Final = 300_000_000  # how long what one worker tells waits for what another tells of times before it
+READY_S: Final = 2.0  # how long workers may take until they listen
 TURN_S: Final = 0.1
 READ_BYTES: Final = 1 << 18
 LAST_S: Final = 0.2  # what was told before the end is on its way for so long at most
@@ -66,6 +67,7 @@ class ServiceCapture:
         token = secrets.token_hex(TOKEN_BYTES // 2)
         path = f"@portside-capture-{secrets.token_hex(16)}"
         self.lost_bytes = 0
+        self._ready = 0  # processes that miss nothing
         self._token = token
         self._interface = interface_of(service)
         self._numbers = itertools.count(1)
@@ -78,13 +80,20 @@ class ServiceCapture:
             self._bound.socket.setblocking(False)
             self._control.settimeout(ANSWER_S)
             request = {"do": "capture", "service": service, "to": path, "token": token, "peers": list(peers)}
-            server.ask(self._control, request if connection is None else {**request, "connection": connection})
+            asked = server.ask(self._control, request if connection is None else {**request, "connection": connection})
         except BaseException:
             self.close()
             raise
         self._poll = select.poll()
         self._poll.register(self._bound.socket, select.POLLIN)
         self._poll.register(self._control, select.POLLIN)
+        self._wait_for(asked["workers"])
+
+    def _wait_for(self, workers: int) -> None:
+        """Return when so many processes have said that they miss nothing; one that is too busy is not waited for."""
+        until_s = time.monotonic() + READY_S
+        while self._ready < workers and (left_s := until_s - time.monotonic()) > 0:
+            self._turn(left_s)
 
     def close(self) -> None:
         """Listen no more: the workers notice, and take their taps away."""
@@ -147,6 +156,7 @@ class ServiceCapture:
             data = b""
         try:
             for record in call.feed(data):
+                self._ready += record.kind == Kind.READY
                 call.at_ns = max(call.at_ns, record.at_ns)  # its own order stays
                 heapq.heappush(self._waiting, (call.at_ns, next(self._order), call, record))
         except MalformedMessage:

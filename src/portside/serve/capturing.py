@@ -34,6 +34,7 @@ MOVED: Final[dict[Way, Kind]] = {"in": Kind.IN, "out": Kind.OUT}
 ENDED: Final[dict[Way, Kind]] = {"in": Kind.IN_ENDED, "out": Kind.OUT_ENDED}
 RESET: Final[dict[Way, Kind]] = {"in": Kind.IN_RESET, "out": Kind.OUT_RESET}
 LOST: Final[dict[Way, Kind]] = {"in": Kind.IN_LOST, "out": Kind.OUT_LOST}
+READY: Final = build_record(Kind.READY, 0, 0)
 
 
 def call(wanted: say.Capture) -> Socket:
@@ -115,6 +116,10 @@ class Capture:
         flow = Flow(f"datagram-{number}", self._service, local, peer, is_datagram=True)
         self._put(build_opened(number, at_ns, flow) + build_record(Kind.IN, number, at_ns, message.data))
         message.tap(lambda answer: self._put(build_record(Kind.OUT, number, time_ns(), answer)))
+
+    def ready(self) -> None:
+        """Tell that nothing is missed from here on."""
+        self._put(READY)
 
     def finish(self) -> None:
         """Tell what is still to be told, for a process that ends."""
@@ -266,10 +271,17 @@ class Captures:
         self._under_way[wanted.to] = wanted, capture
         for connection in connections:
             capture.add(connection, has_stood=True)
+        capture.ready()
 
     def note(self, wanted: say.Capture) -> None:
-        """Only keep in mind that this is asked for: others listen, children of this process."""
-        self._under_way[wanted.to] = wanted, None
+        """Keep in mind that this is asked for, and say so: children of this process listen."""
+        try:
+            with call(wanted) as sock:
+                self._under_way[wanted.to] = wanted, None
+                sock.sendall(READY)
+        except (OSError, PortsideError):
+            self.forget(wanted.to)
+            self._tell_over(wanted)
 
     def forget(self, to: str) -> None:
         """Note that nobody listens there any more."""

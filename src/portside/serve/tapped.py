@@ -37,7 +37,7 @@ class Kind(IntEnum):
     OUT_RESET = 6
     IN_LOST = 7  # how many bytes are missing here, because whoever listens was too slow: a number of eight bytes
     OUT_LOST = 8
-    UNHEARD = 9  # no more of the flow is told, because its worker is asked to tell no more
+    READY = 9  # from here on nothing is missed, of no flow; a process that forks others for its flows says no more
 
 
 class Flow(msgspec.Struct, frozen=True):
