@@ -241,13 +241,14 @@ def _conversation_answer(identity: str, answers: Ask) -> dict[str, Any]:
     if answers.found:
         record, answer = answers.answers[-1]
         assert isinstance(answer, say.Conversation)
+        found = answer.found or {"messages": [], "lost": 0, "ended": None}
         return {
             "ok": {
                 "connection": identity,
                 "service": record.service.name,
                 "worker": record.pid,
-                "row": msgspec.to_builtins(answer.row),
-                **(answer.found or {"messages": [], "lost": 0, "ended": None}),
+                "row": None if found["ended"] else msgspec.to_builtins(answer.row),
+                **found,
             }
         }
     return _not_found(identity, answers)
