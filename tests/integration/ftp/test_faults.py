@@ -1,7 +1,7 @@
 """Kills in mid-upload: nothing torn, nothing acknowledged lost.
 
-``PORTSIDE_FTP_FAULTS=200 ./dev test tests/integration/ftp/test_faults.py -s`` lets as many happen, and tells the
-outcomes.
+``PORTSIDE_FTP_FAULTS=200 ./dev test tests/integration/ftp/test_faults.py -s -o faulthandler_timeout=0`` lets as many
+happen, and tells the outcomes. That takes minutes, longer than a test may.
 """
 
 from __future__ import annotations
