@@ -30,12 +30,12 @@ def say(settings: Path, ports: str, reserved: str = "") -> None:
 
 def test_it_is_one_of_the_kernels_own_range(settings: Path) -> None:
     say(settings, "40000\t40003")
-    assert {any_port() for _ in range(200)} == {40_000, 40_001, 40_002, 40_003}
+    assert {any_port() for _ in range(200)} == {40_001, 40_003}
 
 
 def test_reserved_ports_are_left_to_whom_they_are_reserved_for(settings: Path) -> None:
-    say(settings, "40000 40005", "40000,40002-40004,50000")
-    assert {any_port() for _ in range(300)} == {0, 40_001, 40_005}
+    say(settings, "40000 40007", "40001,40004-40005,50000")
+    assert {any_port() for _ in range(300)} == {0, 40_003, 40_007}
 
 
 @pytest.mark.parametrize("ports", ["", "40000", "all of them", "40001 40000"])

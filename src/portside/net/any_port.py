@@ -28,7 +28,8 @@ def _ports() -> tuple[range, frozenset[int]]:
         with open(f"{_SETTINGS}ip_local_port_range") as file:
             first, last = map(int, file.read().split())
         with open(f"{_SETTINGS}ip_local_reserved_ports") as file:
-            return range(first, last + 1), frozenset(_parse_ports(file.read()))
+            # Every other one: from the rest the kernel takes the ports of those who connect, as long as there are any.
+            return range(first + 1, last + 1, 2), frozenset(_parse_ports(file.read()))
     except (OSError, ValueError):
         return range(0), frozenset()
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 import select
 import types
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, BinaryIO, cast
 
 from portside.address import Address, from_sockaddr
@@ -19,7 +19,7 @@ from portside.errors import ConnectionLost
 from portside.net import piecewise
 from portside.net.deadline import Deadline
 from portside.net.files import FILE_PIECE_BYTES, Splice, descriptor_of, write_all
-from portside.net.lane import HANGUP, MORE_BEHIND, Lane
+from portside.net.lane import HANGUP, MORE_BEHIND, WATCHED, WATCHED_FOR_END, Lane
 from portside.net.loop_stream import TURN_BYTES, UNREAD_ANSWERS, UNSENT_BYTES_MAX, LoopStream
 from portside.net.parking import CLOSED, ENDING, LINGERING, wake_future
 from portside.net.sockets import SHUT_RDWR, SHUT_WR, Socket, peer_has_hung_up, reset_on_close, unacknowledged_bytes
@@ -33,6 +33,7 @@ class EventConnection(LoopStream):
 
     __slots__ = (
         "_hangup",
+        "_is_watched",
         "_lane",
         "_readable",
         "_receive",
@@ -57,9 +58,17 @@ class EventConnection(LoopStream):
         self._receive: Callable[[int], bytes] = sock.recv
         self._send: Callable[[bytes | bytearray | memoryview], int] = sock.send
         self._readable = True  # the kernel may have bytes for us; edge-triggered, so only EAGAIN makes it False
-        self._hangup = False  # … and after a hang-up not even that: the end or an error is still to be read
+        self._hangup = True  # … and after a hang-up, or while nobody watches, a short read is no sign of the end
+        self._is_watched = False  # by the lane, from the first wait on: many a data connection never waits
         self._unsent: memoryview | None = None  # accepted for sending, not yet taken by the kernel
         lane.add(sock.fileno(), self)
+
+    def _watch(self, events: int = WATCHED) -> None:
+        """Have the lane told what the kernel reports; what is there already it reports as well. Raises: OSError."""
+        if not self._is_watched:
+            self._lane.watch(self._socket.fileno(), events)
+            self._is_watched = True
+            self._hangup = False
 
     def _set_tap(self, tap: Tap | None) -> None:
         super()._set_tap(tap)
@@ -142,6 +151,7 @@ class EventConnection(LoopStream):
             data = self._receive(limit)
         except BlockingIOError:
             self._readable = False
+            self._watch()
             return None
         except OSError as error:
             raise self._broken(error) from error
@@ -188,6 +198,10 @@ class EventConnection(LoopStream):
             await self._write_slowly(memoryview(data).cast("B")[sent:])
         elif total > self._turn_out_ends:
             await self._end_turn()
+
+    def _wait_writable(self) -> Coroutine[Any, Any, None]:
+        self._watch()
+        return super()._wait_writable()
 
     async def _transmit(self, data: bytes | memoryview, *, counted: bool = False) -> None:
         await self._flush()
@@ -292,7 +306,8 @@ class EventConnection(LoopStream):
         try:
             moved = splice.take(FILE_PIECE_BYTES if left is None else min(FILE_PIECE_BYTES, left))
         except BlockingIOError:
-            self._readable = self._hangup
+            self._readable = self._hangup and self._is_watched
+            self._watch()
             return None
         except OSError as error:
             raise self._broken(error) from error
@@ -327,6 +342,8 @@ class EventConnection(LoopStream):
                 return
         except BlockingIOError:
             self._readable = False
+            with contextlib.suppress(OSError):
+                self._watch(WATCHED_FOR_END)
             return
         except OSError:
             pass

@@ -43,7 +43,7 @@ class EventListener(ClosedAtBlockEnd):
         until_s = None if timeout_s is None else loop.time() + timeout_s
         while (connection := self._accept_nowait()) is None:
             for bound in self._bounds:
-                self._network.lane.watch(bound.socket.fileno(), self)
+                self._network.lane.watch_once(bound.socket.fileno(), self)
             await self._wait(until_s)
         return connection
 

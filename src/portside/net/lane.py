@@ -5,8 +5,9 @@ coroutine: the loop watches one descriptor, the lane's epoll; when that is reada
 can move, receives for those whose handler waits for bytes, and resumes the handler with them then and there. Measured
 against transports and streams in benchmarks/, the reasons in docs/architecture.md.
 
-Connections are registered once, edge-triggered, for reading and writing (epoll(7)), and never modified: a connection
-remembers what the kernel said until its handler asks. Works with any loop that has ``add_reader``.
+Connections are registered once, when they first have to wait, edge-triggered, for reading and writing (epoll(7)), and
+never modified: a connection remembers what the kernel said until its handler asks. Works with any loop that has
+``add_reader``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 EVENTS_MAX: Final = 256  # of one turn; what is left over is reported again, after the loop's other work
 WATCHED: Final = select.EPOLLIN | select.EPOLLPRI | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+WATCHED_FOR_END: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET  # of those that only linger
 READABLE: Final = select.EPOLLIN | select.EPOLLOUT  # bytes have come, and as almost always there is room to answer
 HANGUP: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 # Behind a short read there is more: the end or an error, or bytes behind an urgent one, at which every read stops.
@@ -42,15 +44,19 @@ class Lane(Turns):
         loop.add_reader(self._epoll.fileno(), self._turn)
 
     def add(self, descriptor: int, connection: EventConnection) -> None:
-        self._epoll.register(descriptor, WATCHED)
+        """Keep the connection until it is forgotten."""
         self._connections[descriptor] = connection
+
+    def watch(self, descriptor: int, events: int) -> None:
+        """Have the connection told from here on. Raises: OSError."""
+        self._epoll.register(descriptor, events)
 
     def forget(self, descriptor: int, connection: EventConnection) -> None:
         """Drop a connection whose socket is about to be closed; closing takes it out of the epoll."""
         self._connections.pop(descriptor, None)
         self.let_go(connection)
 
-    def watch(self, descriptor: int, listener: EventListener) -> None:
+    def watch_once(self, descriptor: int, listener: EventListener) -> None:
         """Have the listener told, once, that somebody waits to be accepted, or comes."""
         if descriptor in self._connections:
             self._epoll.modify(descriptor, select.EPOLLIN | select.EPOLLONESHOT)

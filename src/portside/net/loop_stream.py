@@ -384,10 +384,12 @@ class LoopStream(ParkingStream):
             self._close_socket()
             return
         try:
-            self._shut_down()
+            if not self._shut:
+                self._shut_down()
         except OSError:
             self._close_socket()
             return
         self._parked = LINGERING
-        if self._turns.linger(self, LINGER_S):
-            self._discard()
+        self._discard()
+        if self._parked == LINGERING:
+            self._turns.linger(self, LINGER_S)
