@@ -19,7 +19,7 @@ from portside.observe.packets.flows import Relative
 from portside.observe.text import harmless
 
 COLUMNS_MAX: Final = 120  # wider boxes do not read better
-INNER_COLUMNS_MIN: Final = 56  # a box that would be narrower stands below the one around it
+INNER_COLUMNS_MIN: Final = 58  # a box that would be narrower stands below the one around it
 HEX_ROWS_MAX: Final = 4  # of one field, unless everything is asked for
 DATA_ROWS_MAX: Final = 4
 TEXT_COLUMNS_MIN: Final = 12

@@ -22,7 +22,7 @@ from portside.wire.ipv4 import IPv4Packet, ipv4_header_bytes, parse_ipv4
 from portside.wire.ipv6 import HEADER_BYTES as IPV6_BYTES
 from portside.wire.ipv6 import IPv6Packet, parse_ipv6, parse_ipv6_headers
 from portside.wire.ipv6_extensions import Extension
-from portside.wire.malformed import require
+from portside.wire.malformed import Truncated, require
 from portside.wire.sll import SLL2_BYTES, SLL_BYTES, CookedPacket, parse_sll, parse_sll2
 from portside.wire.tcp import Segment, parse_tcp, tcp_header_bytes
 from portside.wire.udp import HEADER_BYTES as UDP_BYTES
@@ -95,19 +95,23 @@ def dissect(packet: CapturedPacket) -> Dissected:
     try:
         dissection.link(packet.interface.link_type)
     except MalformedMessage as error:
-        problem = str(error)
+        if dissection.is_whole or not isinstance(error, Truncated):
+            problem = str(error)
     return Dissected(packet, tuple(dissection.layers), dissection.at, dissection.end, problem)
 
 
 class _Dissection:
-    """How far one packet is understood: layers so far, and the bytes from ``at`` to ``end`` that are left."""
+    """How far one packet is understood: layers so far, and the bytes from ``at`` to ``end`` that are left.
+
+    ``is_whole``: what is missing is missing. It is not where only the beginning was captured, or is quoted.
+    """
 
     def __init__(self, packet: CapturedPacket) -> None:
         self.layers: list[Layer] = []
         self.at = 0
         self.end = len(packet.data)
         self._view = memoryview(packet.data)
-        self._is_whole = packet.is_whole
+        self.is_whole = packet.is_whole
         self._is_quoted = False
 
     @property
@@ -168,20 +172,20 @@ class _Dissection:
     def _ipv4(self) -> None:
         header_bytes = ipv4_header_bytes(self._left)
         # A length of 0 is what Linux hands to hardware that cuts long packets up.
-        packet = parse_ipv4(self._left, whole=self._is_whole and any(self._left[2:4]))
+        packet = parse_ipv4(self._left, whole=self.is_whole and any(self._left[2:4]))
         self._add("ipv4", packet, header_bytes, self.at + header_bytes + len(packet.payload))
         if packet.fragment_offset == 0:
-            self._transport(packet.protocol, is_whole=self._is_whole and not packet.is_fragment)
+            self._transport(packet.protocol, is_whole=self.is_whole and not packet.is_fragment)
 
     def _ipv6(self) -> None:
-        is_whole = self._is_whole and any(self._left[4:6])
+        is_whole = self.is_whole and any(self._left[4:6])
         head, extensions = parse_ipv6_headers(self._left, whole=is_whole)
         packet = parse_ipv6(self._left, whole=is_whole)
         self._add("ipv6", packet, IPV6_BYTES, self.at + IPV6_BYTES + len(head.payload))
         for found in extensions:
             self._add(_EXTENSION_NAMES[type(found.extension).__name__], found.extension, found.size_bytes)
         if packet.fragment is None or packet.fragment.offset == 0:
-            self._transport(packet.protocol, is_whole=self._is_whole and not packet.is_fragment)
+            self._transport(packet.protocol, is_whole=self.is_whole and not packet.is_fragment)
 
     # ── transports ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -228,7 +232,7 @@ class _Dissection:
         else:
             self._add(name, message, 4 if isinstance(message, OtherIcmpv6) else self.end - self.at)
         if is_error and self.at < self.end:
-            self._is_quoted, self._is_whole = True, False
+            self._is_quoted, self.is_whole = True, False
             network()
 
 
