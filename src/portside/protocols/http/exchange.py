@@ -180,7 +180,8 @@ class Exchange:
             body = message.get("body", b"")
             before, after, carries = self._frame(len(body), more=message.get("more_body", False))
             await self._write(b"".join((before, body, after)) if carries else before + after)
-            self._note_progress()
+            if writer.is_over:
+                self._finish()
         else:
             await self._send_other(kind, message)
 
@@ -199,7 +200,8 @@ class Exchange:
         elif kind == "http.response.trailers" and self.writer.is_sent:
             more = message.get("more_trailers", False)
             await self._write(self.writer.trailers(message.get("headers", ()), more=more))
-            self._note_progress()
+            if self.writer.is_over:
+                self._finish()
         else:
             raise HandlerError(f"{kind} is nothing that can be sent here")
 
@@ -208,7 +210,7 @@ class Exchange:
         if self.conversation.server.is_leaving or (self.body is not None and self.body.bars_the_way):
             writer.keeps_alive = writer.keeps_alive and writer.is_sent  # once it is sent, it is said
         frame = writer.frame(size, more=more)
-        if frame.carries:
+        if frame[2]:
             self._bytes_out += size
         return frame
 
@@ -224,7 +226,8 @@ class Exchange:
             if carries:
                 await self._copy(file, offset, count)
             await self._write(after)
-        self._note_progress()
+        if self.writer.is_over:
+            self._finish()
 
     async def _copy(self, file: Any, offset: int, count: int) -> None:
         try:
@@ -253,9 +256,8 @@ class Exchange:
         self.leave(cut=True)
         return ClientGone("the client has left" if error is None else str(error))
 
-    def _note_progress(self) -> None:
-        if not self.writer.is_over:
-            return
+    def _finish(self) -> None:
+        """The response is over."""
         if self.body is not None:
             self.body.drop(is_last=self.body.is_whole)
         self._wake()

@@ -63,6 +63,6 @@ def build_acceptance(
     chosen = [] if subprotocol is None else [(b"sec-websocket-protocol", subprotocol.encode("ascii"))]
     writer = ResponseWriter("1.1", is_head=True, keeps_alive=True)  # which sees that nothing breaks out of its line
     writer.start(200, [*(field for field in fields if field[0].lower() not in _OURS), *chosen], date)
-    own = writer.frame(0, more=True).before.partition(b"\r\n")[2]
+    own = writer.frame(0, more=True)[0].partition(b"\r\n")[2]
     lines = [b"%b: %b\r\n" % field for field in handshake.fields]
     return b"".join((status_line(101), *lines, own))

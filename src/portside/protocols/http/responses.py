@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from portside.errors import HandlerError
 from portside.protocols.http.statuses import status_line
@@ -31,15 +31,8 @@ class MalformedResponse(HandlerError):
     """The application said what cannot be sent: a field that would break out of its line, a body of another length."""
 
 
-class Frame(NamedTuple):
-    """What goes around a piece of a body: ``before`` holds the head, too, where that has not been sent.
-
-    ``carries`` says whether the piece itself is sent: not in the response to HEAD.
-    """
-
-    before: bytes
-    after: bytes
-    carries: bool
+Frame: TypeAlias = tuple[bytes, bytes, bool]
+"""What goes before a piece of a body and behind it, and whether the piece itself is sent: not in answer to HEAD."""
 
 
 class ResponseWriter:
@@ -174,11 +167,17 @@ class ResponseWriter:
         """Return what goes around the next ``size`` bytes of the body; with them the response is over, unless there is
         ``more`` or trailers were announced.
         """
-        before = b"" if self._head is None else self._build_head(None if more else size)
+        head = self._head
+        if head is not None and self._is_usual and not more and self._left in (None, size):
+            self._head = None
+            self._left = 0
+            self.is_over = True
+            return head + b"content-length: %d\r\n\r\n" % size, b"", size > 0
+        before = b"" if head is None else self._build_head(None if more else size)
         after = b""
         if self._is_head or self.status in _BODILESS:
             self.is_over = not more
-            return Frame(before, after, False)
+            return before, after, False
         if self._left is not None:
             self._owe_less(size, more=more)
         elif self.is_chunked:
@@ -188,7 +187,19 @@ class ResponseWriter:
             if not more and not self._wants_trailers:
                 after += _LAST_CHUNK
         self.is_over = not more and not self.awaits_trailers
-        return Frame(before, after, size > 0)
+        return before, after, size > 0
+
+    @property
+    def _is_usual(self) -> bool:
+        """Whether the whole body, if it comes in one piece, needs no more than its length in front of it."""
+        return (
+            self.keeps_alive
+            and self._version == "1.1"
+            and not self._is_head
+            and not self.is_chunked
+            and not self._wants_trailers
+            and self.status not in _BODILESS
+        )
 
     def _owe_less(self, size: int, *, more: bool) -> None:
         assert self._left is not None
