@@ -61,8 +61,8 @@ def comes_from_elsewhere(fields: Fields) -> bool:
     Source: Fetch Metadata (Sec-Fetch-Site), and RFC 6454 for browsers that say only ``Origin``.
     """
     site = fields.get(b"sec-fetch-site")
-    if site is not None and site not in (b"same-origin", b"none"):
-        return True
+    if site is not None:
+        return site not in (b"same-origin", b"none")
     origin = fields.get(b"origin")
     return origin is not None and origin.partition(b"://")[2] != fields.get(b"host")
 

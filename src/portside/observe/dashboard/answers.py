@@ -22,7 +22,7 @@ _ALWAYS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"content-security-policy", _POLICY),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # with none at all, a form of ours would come from "null"
     (b"x-content-type-options", b"nosniff"),
 )
 _NOT_KEPT: Final = (b"cache-control", b"no-store")

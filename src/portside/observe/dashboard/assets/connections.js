@@ -125,7 +125,7 @@ function shaped(one) {
     peer,
     local,
     protocol,
-    peerOrder: one.peer.host === undefined ? peer : `${one.peer.host} ${String(one.peer.port).padStart(5, "0")}`,
+    peerOrder: one.peer.host === undefined ? peer : `${one.peer.host} ${one.peer.port}`.replace(/\d+/g, (digits) => digits.padStart(5, "0")),
     startedAt: Date.parse(one.started_at),
     bytesIn: one.bytes_in,
     bytesOut: one.bytes_out,

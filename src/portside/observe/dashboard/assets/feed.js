@@ -12,6 +12,15 @@ export class Feed {
     this.tries = 0;
     this.open();
     setInterval(() => this.listen(), 1000);
+    // A page that the browser keeps for the way back holds no stream meanwhile.
+    addEventListener("pagehide", () => this.pause());
+    addEventListener("pageshow", (event) => event.persisted && this.open());
+  }
+
+  pause() {
+    this.source?.close();
+    this.source = null;
+    this.page = null;
   }
 
   open() {
@@ -45,9 +54,7 @@ export class Feed {
   }
 
   lose() {
-    this.source?.close();
-    this.source = null;
-    this.page = null;
+    this.pause();
     this.on.link("lost");
     const wait = AGAIN_MS[Math.min(this.tries, AGAIN_MS.length - 1)];
     this.tries += 1;
