@@ -10,7 +10,6 @@ import os
 import sys
 import termios
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -90,6 +89,7 @@ def _queued(sock: Socket, request: int) -> int | None:
 
 
 def _asked(ask: Callable[[], Answer]) -> Answer | None:
-    with suppress(OSError, ValueError):
+    try:
         return ask()
-    return None
+    except (OSError, ValueError):
+        return None

@@ -19,7 +19,7 @@ from portside.net.sockets import Socket, socketpair
 LENGTH_BYTES: Final = 4
 MESSAGE_BYTES_MAX: Final = 16 * 1_024 * 1_024
 ROWS_A_PAGE: Final = 250  # connections in one message: some 50 KB, which fits the socket's buffer
-DESCRIPTORS_A_PAGE: Final = 250
+DESCRIPTORS_A_PAGE: Final = 100  # each takes a dozen system calls
 WORDS_A_PAGE: Final = 250  # messages of a conversation; a worker keeps fewer unless it is told otherwise
 
 

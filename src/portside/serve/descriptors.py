@@ -7,7 +7,8 @@ Source: proc(5), /proc/PID/fd.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from portside.net.opened import OpenSocket, look_at
@@ -25,19 +26,34 @@ _KINDS: Final = (  # what a link's target begins with, and what that is
 )
 
 
-def page_of_descriptors(
-    after: int, limit: int, connections: Mapping[int, str]
-) -> tuple[list[say.Descriptor], int | None]:
-    """Return at most ``limit`` open files with numbers above ``after``, and the last number where others follow.
+class OpenFiles:
+    """The open files of this process, page by page. What it once looked up for all pages holds until ``look_anew``."""
 
-    ``connections`` are the ids of live connections by their descriptors.
-    """
+    def __init__(self, connections: Callable[[], Mapping[int, str]]) -> None:
+        """``connections`` gives the ids of live connections by their descriptors."""
+        self._find_connections = connections
+        self._found: tuple[list[int], Mapping[int, str]] | None = None
+
+    def look_anew(self) -> None:
+        """Forget which there are: some have come and gone since."""
+        self._found = None
+
+    def page(self, after: int, limit: int) -> tuple[list[say.Descriptor], int | None]:
+        """Return at most ``limit`` open files with numbers above ``after``, and the last number where others follow."""
+        if self._found is None:
+            self._found = _numbers(), self._find_connections()
+        numbers, connections = self._found
+        start = bisect_right(numbers, after)
+        wanted = numbers[start : start + limit]
+        rows = [row for number in wanted if (row := _row_of(number, connections)) is not None]
+        return rows, wanted[-1] if start + limit < len(numbers) else None
+
+
+def _numbers() -> list[int]:
     try:
-        numbers = sorted(number for entry in os.listdir("/proc/self/fd") if (number := int(entry)) > after)
+        return sorted(map(int, os.listdir("/proc/self/fd")))
     except OSError:
-        return [], None  # no /proc here
-    rows = [row for number in numbers[:limit] if (row := _row_of(number, connections)) is not None]
-    return rows, numbers[limit - 1] if len(numbers) > limit else None
+        return []  # no /proc here
 
 
 def _row_of(number: int, connections: Mapping[int, str]) -> say.Descriptor | None:

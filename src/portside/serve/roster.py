@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from heapq import nsmallest
+from bisect import bisect_right
 from operator import attrgetter
+from typing import Final
 
 from portside.address import UnixAddress
 from portside.errors import PortsideError
@@ -19,12 +20,18 @@ Page = tuple[list[say.Row], int | None]
 """Rows, and the place behind the last of them where others follow; None where none do."""
 
 
+_serial: Final = attrgetter("serial")
+
+
 class Connections:
     """The live connections of a worker, wherever they live; the fork model has its own."""
 
     def page(self, after: int, limit: int) -> Page:
         """Return at most ``limit`` rows of those behind the place ``after`` in an order that lasts; 0 is before all."""
         raise NotImplementedError
+
+    def look_anew(self) -> None:
+        """Forget the order of pages: some have come and gone since."""
 
     def row(self, identity: str) -> say.Row | None:
         """Return the row of one; None if there is none of that name."""
@@ -69,11 +76,20 @@ class LiveConnections(Connections):
     def __init__(self, service: Service, watches: Watches) -> None:
         self._service = service
         self._watches = watches
+        self._ordered: list[Stream] | None = None  # for all pages of a listing, which come at short intervals
 
     def page(self, after: int, limit: int) -> Page:
-        live = [connection for connection in list(self._service.live.values()) if connection.serial > after]
-        first = nsmallest(limit, live, key=attrgetter("serial"))
-        return [row_of(connection) for connection in first], first[-1].serial if len(live) > len(first) else None
+        ordered = self._ordered
+        if ordered is None or not after:
+            self._ordered = ordered = sorted(self._service.live.values(), key=_serial)
+        start = bisect_right(ordered, after, key=_serial)
+        first = ordered[start : start + limit]
+        live = self._service.live
+        rows = [row_of(connection) for connection in first if connection.id in live]
+        return rows, first[-1].serial if start + limit < len(ordered) else None
+
+    def look_anew(self) -> None:
+        self._ordered = None
 
     def row(self, identity: str) -> say.Row | None:
         connection = self._service.live.get(identity)

@@ -68,4 +68,5 @@ def publish(service: Service) -> None:
     connections = list(service.live.values())
     service.ledger.put(OPEN, len(connections))
     for connection in connections:
-        service.count_moved(connection)
+        if (connection.all_bytes_in, connection.all_bytes_out) != connection.counted_bytes:
+            service.count_moved(connection)

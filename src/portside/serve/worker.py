@@ -24,7 +24,7 @@ from portside.net.sockets import Bound
 from portside.serve import channel as say
 from portside.serve import running
 from portside.serve.capturing import Captures
-from portside.serve.descriptors import page_of_descriptors
+from portside.serve.descriptors import OpenFiles
 from portside.serve.observing import BLIND, Observe, Observer, Sight
 from portside.serve.roster import Connections, LiveConnections
 from portside.serve.service import CUT_OFF, Service
@@ -98,6 +98,7 @@ class Worker:
         self.stop_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._watches = Watches(observer, clock)
         self.connections: Connections = LiveConnections(service, self._watches)
+        self._open_files = OpenFiles(self.connections.by_descriptor)
         self.captures = Captures(service.name, self._capture_over)
         self._channel = channel
         self._channel_lock = threading.Lock()
@@ -163,6 +164,8 @@ class Worker:
         """What is due about once a second: the sweep, the drain, files that changed."""
         self.sweeper.tick()
         self._watches.tick()
+        self._open_files.look_anew()
+        self.connections.look_anew()
         if self._is_told_to_go and self._deadline_s is None:
             self.drain(self.service.settings.drain_s)
             self._say(say.Leaving())
@@ -280,7 +283,7 @@ class Worker:
                     self.connections.publish()  # the counters shall agree with the rows
                 self._say(say.Rows(ask, *self.connections.page(after, limit)))
             case say.ListDescriptors(ask, after, limit):
-                self._say(say.Descriptors(ask, *page_of_descriptors(after, limit, self.connections.by_descriptor())))
+                self._say(say.Descriptors(ask, *self._open_files.page(after, limit)))
             case say.ShowConversation(ask, identity, after, limit):
                 if not self.service.battery.speaks and self.observer is not BLIND:
                     self.connections.watch(identity)
