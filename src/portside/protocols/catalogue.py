@@ -257,7 +257,7 @@ _TABLE: Final[tuple[_Entry, ...]] = (
                 BatteryOption("precompressed", SWITCH, True, "send FILE.br, .zst or .gz for FILE to who takes it"),
                 BatteryOption("cache", DURATION, "0s", "how long a browser need not ask again whether a file changed"),
                 BatteryOption("charset", TEXT, "utf-8", "what texts are written in; none to say nothing of it"),
-                BatteryOption("root_path", TEXT, "", "path under which a proxy serves it: /files"),
+                BatteryOption("root_path", TEXT, None, "path under which a proxy serves it: /files", default_text="/"),
                 BatteryOption(
                     "forwarded_from",
                     TEXT,

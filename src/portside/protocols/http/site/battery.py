@@ -47,7 +47,7 @@ def site_battery(
     precompressed: bool = True,
     cache: float = 0.0,
     charset: str = "utf-8",
-    root_path: str = "",
+    root_path: str | None = None,
     forwarded_from: tuple[str, ...] = (),
     login_attempts: int = 10,
     ban: float = 600.0,
@@ -88,7 +88,7 @@ def site_battery(
     server = Server(
         cast("Application", site_application(gate, rules)),
         limits=HttpLimits(body_bytes=None if allow_upload else 0),  # each file has the site's own limit
-        root_path=check_root_path(root_path),
+        root_path=check_root_path(root_path or ""),
         proxies=Proxies(forwarded_from) if forwarded_from else None,
         service=service,
     )
