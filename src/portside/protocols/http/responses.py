@@ -144,14 +144,14 @@ class ResponseWriter:
         RFC 9110 section 8.6: 304 may say how long the body would have been, 204 must not. RFC 9112 section 6.2: who
         sends chunks sends no length.
         """
+        if self.status in _BODILESS:
+            length, self._left, self.is_chunked = self._left, None, False
+            return b"content-length: %d\r\n" % length if length and self.status == 304 else b""
         knows_chunks = self._version == "1.1"
         if (self.is_chunked or self._wants_trailers) and knows_chunks:
             self._left = None
         elif self._left is None and not self._is_head:
             self._left = whole_length
-        if self.status in _BODILESS:
-            length, self._left, self.is_chunked = self._left, None, False
-            return b"content-length: %d\r\n" % length if length and self.status == 304 else b""
         if self._left is not None:
             self.is_chunked = False
             return b"content-length: %d\r\n" % self._left

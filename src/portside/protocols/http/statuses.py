@@ -5,9 +5,13 @@ from __future__ import annotations
 import http
 from typing import Final
 
-_LINES: Final[dict[int, bytes]] = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in http.HTTPStatus
+_PHRASES: Final[dict[int, str]] = {status.value: status.phrase for status in http.HTTPStatus} | {
+    413: "Content Too Large",  # these have other names in RFC 9110 than they had, and than older Pythons know
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
 }
+_LINES: Final = {status: f"HTTP/1.1 {status} {phrase}\r\n".encode("ascii") for status, phrase in _PHRASES.items()}
 
 
 def status_line(status: int) -> bytes:
