@@ -92,10 +92,9 @@ class LoginTried:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A request was answered with a status, in a protocol that has such: HTTP's 200 or 404."""
+    """A request was answered with a status, in a protocol that has such: HTTP's 200 or 404. For counting."""
 
     service: str
-    connection: str
     status: int
 
 

@@ -49,11 +49,11 @@ def test_there_is_a_counter_for_each_range_and_a_sum() -> None:
         (events.FileActed("s", "1-1", PEER, "anna", "download", "/x"), "downloads"),
         (events.FileActed("s", "1-1", PEER, "anna", "download", "/x", failed="gone"), "file_acts_failed"),
         (events.FileActed("s", "1-1", PEER, "anna", "mkdir", "/x"), None),
-        (events.Answered("s", "1-1", 101), "answers_1xx"),
-        (events.Answered("s", "1-1", 404), "answers_4xx"),
-        (events.Answered("s", "1-1", 599), "answers_5xx"),
-        (events.Answered("s", "1-1", 600), None),
-        (events.Answered("s", "1-1", 0), None),
+        (events.Answered("s", 101), "answers_1xx"),
+        (events.Answered("s", 404), "answers_4xx"),
+        (events.Answered("s", 599), "answers_5xx"),
+        (events.Answered("s", 600), None),
+        (events.Answered("s", 0), None),
     ],
 )
 def test_what_batteries_tell_of_is_counted_by_name(event: events.Event, name: str | None) -> None:

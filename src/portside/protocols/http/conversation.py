@@ -22,7 +22,7 @@ from portside.protocols.http.requests import RequestHead, RequestReader
 from portside.protocols.http.scopes import Scopes
 from portside.protocols.http.server import Server
 from portside.protocols.http.socket_talk import INTERNAL_ERROR, SocketTalk
-from portside.protocols.http.spoken import words_of_request
+from portside.protocols.http.spoken import words_of_request, words_of_response
 from portside.protocols.http.waiting import Change
 
 
@@ -228,6 +228,11 @@ class Conversation:
     def tell(self, direction: Literal["in", "out"], words: str, size_bytes: int) -> None:
         events.emit(events.Spoke(self.server.service, self.connection.id, direction, words, size_bytes))
 
+    def count(self, status: int) -> None:
+        """Have an answer counted by its status."""
+        if events.listening(events.Answered):
+            events.emit(events.Answered(self.server.service, status))
+
     def _head_is_late(self) -> None:
         seconds = self.server.limits.head_s
         self._stop(
@@ -259,7 +264,11 @@ class Conversation:
             exchange.leave(cut=True)
 
     def _build_refusal(self, status: int, why: str) -> bytes:
-        return build_refusal(status, why, self.server.dates.now())
+        words = build_refusal(status, why, self.server.dates.now())
+        if events.listening(events.Spoke):
+            self.tell("out", words_of_response(status, 0), len(words))
+        self.count(status)
+        return words
 
     def _fail(self, exchange: Exchange, error: BaseException) -> None:
         """Answer for an application that failed."""

@@ -264,6 +264,7 @@ class Exchange:
         if events.listening(events.Spoke):
             words = words_of_response(self.writer.status, self._bytes_out)
             self.conversation.tell("out", words, self._bytes_out)
+        self.conversation.count(self.writer.status)
         self.conversation.answered(self)
 
 

@@ -208,6 +208,7 @@ class SocketTalk:
         self._frames = Frames(self._handshake.extensions, message_bytes_max=limits.message_bytes)
         if events.listening(events.Spoke):
             self.conversation.tell("out", words_of_response(101, 0), len(head))
+        self.conversation.count(101)
         self.conversation.connection.keeps_time = limits.ping_s > 0  # without pings it is idle when nothing comes
         self._set_timer(limits.ping_s, self._send_ping)
         await self._write(head)

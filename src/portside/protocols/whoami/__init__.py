@@ -82,7 +82,7 @@ async def _answer(service: str, visitor: Connection, status: int, answer: bytes)
         words = f"{status} {_REASONS[status]} {size_in_words(len(answer))}"
         events.emit(events.Spoke(service, visitor.id, "out", words, len(answer)))
     if events.listening(events.Answered):
-        events.emit(events.Answered(service, visitor.id, status))
+        events.emit(events.Answered(service, status))
     await visitor.write(answer)
 
 
