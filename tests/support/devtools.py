@@ -170,7 +170,7 @@ def browsing() -> Iterator[Browser]:
             port = _port_in(Path(profile) / "DevToolsActivePort", lambda: process.poll() is None)
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=WITHIN_S) as answer:
                 pages = [page for page in json.load(answer) if page["type"] == "page"]
-            with connect(pages[0]["webSocketDebuggerUrl"], max_size=None, proxy=None) as connection:
+            with connect(pages[0]["webSocketDebuggerUrl"], max_size=None, proxy=None, ping_interval=None) as connection:
                 yield Browser(connection)
         finally:
             process.terminate()

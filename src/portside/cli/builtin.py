@@ -45,7 +45,7 @@ class Builtin:
             token = self._token_for(settings.dashboard, settings.dashboard_token)
             pages.append(_service(names["dashboard"], settings.dashboard, control, token, tuple(names.values())))
         if settings.admin is not None:
-            pages.append(_service(names["admin"], settings.admin, control, settings.dashboard_token, ()))
+            pages.append(_service(names["admin"], settings.admin, control, None, ()))
         return replace(settings, control=control, services=(*settings.services, *pages))
 
     def close(self) -> None:
