@@ -46,7 +46,7 @@ COMMANDS: Final = {
     "resolve": Entry("resolve", "list the addresses of a name, in the order a program tries them"),
     "address": Entry("address", "explain an address"),
     "connections": Entry("connections", "list the sockets of this machine"),
-    "capture": Entry("capture", "show the packets that pass by on an interface"),
+    "capture": Entry("capture", "show what a service, or an interface, sends and receives"),
     "users": Entry("users", "add, list, change and remove the users of a file"),
     "bench": Entry("bench", "measure servers and models"),
 }
