@@ -23,7 +23,7 @@ from portside.cli.capture_wire import Stop, WireCapture, check_interface
 from portside.cli.connections import ports_of
 from portside.cli.control import control_option
 from portside.cli.main import version
-from portside.cli.output import wants_colour, write_out
+from portside.cli.output import harmless, wants_colour, write_out
 from portside.errors import MalformedAddress, NetworkError, PortsideError, UsageError
 from portside.net.sockets import interface_names
 from portside.observe.packets.boxes import Boxes
@@ -89,7 +89,7 @@ class Show:
         summary = self.summarizer.summarize(dissected, relative, is_short=self.line_maker.is_narrow)
         lines = self.line_maker.lines(packet, summary)
         if self.verbosity:
-            lines += [f"  {comment}" for comment in packet.comments]
+            lines += [f"  {harmless(comment)}" for comment in packet.comments]
             lines += [*self.boxes.lines(dissected, relative), ""]
         write_out("".join(f"{line}\n" for line in lines))
 
