@@ -183,8 +183,12 @@ class Connection(Protocol):
         ``idle_s`` seconds, and whatever ends this connection from outside ends the companion too.
         """
 
-    def close(self) -> Awaitable[None]:
-        """End the connection after the last byte written. More than once is harmless."""
+    def close(self, *, linger: bool = True) -> Awaitable[None]:
+        """End the connection after the last byte written. More than once is harmless.
+
+        It lingers a little for the peer's end: bytes that come for a connection that is gone are answered by a reset,
+        and that may destroy what was written last. Where the peer has nothing to send, that is not needed.
+        """
 
     def end(self, reason: EndReason, farewell: bytes = b"") -> None:
         """End the connection from outside whoever uses it: their pending call, or the next, raises ConnectionEnded.
@@ -248,7 +252,7 @@ class PlainConnection(Protocol):
     ) -> None: ...
     def stop_tls(self) -> None: ...
     def accompany(self, companion: PlainConnection, *, idle_s: float) -> AbstractContextManager[None]: ...
-    def close(self) -> None: ...
+    def close(self, *, linger: bool = True) -> None: ...
     def end(self, reason: EndReason, farewell: bytes = b"") -> None: ...
     def abort(self) -> None: ...
     def __enter__(self) -> Self: ...
@@ -265,7 +269,7 @@ class Listener(Protocol):
         """Where it listens, with the real port."""
 
     def accept(self, timeout_s: float | None = None) -> Awaitable[Connection]:
-        """Return the next connection. Raises: TimeoutError."""
+        """Return the next connection; with 0 for a timeout, one that has come already. Raises: TimeoutError."""
 
     def close(self) -> Awaitable[None]:
         """Stop listening. Connections already accepted go on; a pending ``accept`` raises ConnectionClosed."""

@@ -134,6 +134,22 @@ def test_lingering_ends_though_the_peer_never_closes(run_on_lane: Any, monkeypat
     run_on_lane(main)
 
 
+@pytest.mark.parametrize("half_closed", [False, True])
+def test_without_lingering_the_socket_is_gone_at_once(run_on_lane: Any, half_closed: bool) -> None:
+    async def main(network: Network) -> None:
+        ours, theirs = socketpair()
+        connection = await adopted(network, ours)
+        await connection.write(b"all")
+        if half_closed:
+            await connection.write_eof()
+        await connection.close(linger=False)
+        assert ours.fileno() == -1
+        assert (theirs.recv(10), theirs.recv(10)) == (b"all", b"")
+        theirs.close()
+
+    run_on_lane(main)
+
+
 def test_a_flood_of_lingering_connections_is_cut(run_on_lane: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "LINGERING_MAX", 2)
 

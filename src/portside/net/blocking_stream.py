@@ -356,7 +356,7 @@ class BlockingConnection(Stream):
             with contextlib.suppress(OSError):
                 self._socket.shutdown(SHUT_RDWR)
 
-    async def close(self) -> None:
+    async def close(self, *, linger: bool = True) -> None:
         if self._is_closed:
             return
         try:
@@ -367,9 +367,9 @@ class BlockingConnection(Stream):
         except (ConnectionLost, ConnectionClosed):
             pass  # there is nobody to close towards
         finally:
-            self._let_go()
+            self._let_go(linger)
 
-    def _let_go(self) -> None:
+    def _let_go(self, linger: bool) -> None:
         """Close the socket, once the peer has ended its stream too.
 
         A socket closed with bytes to be read answers them with a reset, which may destroy what we sent last (RFC 1122
@@ -377,7 +377,7 @@ class BlockingConnection(Stream):
         """
         self._fail(ConnectionClosed("the connection is closed"))
         self._is_closed = True
-        if not self._is_broken and not (self.at_end and self._sealed is None):
+        if linger and not self._is_broken and not (self.at_end and self._sealed is None):
             with contextlib.suppress(OSError):
                 self._socket.shutdown(SHUT_WR)
                 drain(self._socket, LINGER_S)

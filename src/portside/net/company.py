@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from portside.contracts import Connection
     from portside.net.stream import Stream
 
 
@@ -44,3 +46,20 @@ class Company:
     @property
     def bytes_out(self) -> int:
         return self._gone_bytes_out + sum([companion.bytes_out for companion, _ in self.members()])
+
+
+class Accompanied:
+    """What ``with connection.accompany(companion)`` enters and leaves: FTP does so for each file."""
+
+    __slots__ = ("_companion", "_connection", "_idle_s")
+
+    def __init__(self, connection: Stream, companion: Connection, idle_s: float) -> None:
+        self._connection, self._companion, self._idle_s = connection, companion, idle_s
+
+    def __enter__(self) -> None:
+        self._connection.join(self._companion, self._idle_s)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.part(self._companion)

@@ -39,12 +39,15 @@ class EventListener(ClosedAtBlockEnd):
         return self._address
 
     async def accept(self, timeout_s: float | None = None) -> EventConnection:
-        loop = self._network.loop
-        until_s = None if timeout_s is None else loop.time() + timeout_s
-        while (connection := self._accept_nowait()) is None:
+        connection = self._accept_nowait()
+        if connection is None and timeout_s == 0:
+            raise TimeoutError("nobody has connected")
+        until_s = None if timeout_s is None else self._network.loop.time() + timeout_s
+        while connection is None:
             for bound in self._bounds:
                 self._network.lane.watch_once(bound.socket.fileno(), self)
             await self._wait(until_s)
+            connection = self._accept_nowait()
         return connection
 
     def _accept_nowait(self) -> EventConnection | None:

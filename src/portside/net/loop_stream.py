@@ -334,7 +334,7 @@ class LoopStream(ParkingStream):
             with contextlib.suppress(OSError):
                 self._shut_down(reading=True)
 
-    async def close(self) -> None:
+    async def close(self, *, linger: bool = True) -> None:
         if self._parked >= LINGERING:
             return
         try:
@@ -346,7 +346,7 @@ class LoopStream(ParkingStream):
         except ConnectionLost:
             pass  # there is nobody to close towards
         finally:
-            self._let_go()
+            self._let_go(linger)
 
     def finish(self) -> None:
         """Close without waiting: for whoever ends a connection whose handler is over."""
@@ -370,7 +370,7 @@ class LoopStream(ParkingStream):
         self._turns.loop.call_soon(self._raise_end)
         return True
 
-    def _let_go(self) -> None:
+    def _let_go(self, linger: bool = True) -> None:
         """Close the socket, once the peer has ended its stream too.
 
         A socket closed with bytes still to be read, or that come later, answers them with a reset, which may destroy
@@ -380,7 +380,7 @@ class LoopStream(ParkingStream):
         self._fail(ConnectionClosed("the connection is closed"))
         if self._tell_who_is_parked():
             return  # the handler's end closes it
-        if lost or (self.at_end and self._engine is None):
+        if lost or not linger or (self.at_end and self._engine is None):
             self._close_socket()
             return
         try:

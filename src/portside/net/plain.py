@@ -191,8 +191,8 @@ class PlainStream(_ClosedAtBlockEnd):
     def accompany(self, companion: PlainConnection, *, idle_s: float) -> AbstractContextManager[None]:
         return self.stream.accompany(_stream_of(companion), idle_s=idle_s)
 
-    def close(self) -> None:
-        finish(self.stream.close())
+    def close(self, *, linger: bool = True) -> None:
+        finish(self.stream.close(linger=linger))
 
     def end(self, reason: EndReason, farewell: bytes = b"") -> None:
         self.stream.end(reason, farewell)

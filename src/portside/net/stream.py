@@ -8,11 +8,10 @@ Under blocking sockets ``_pull`` never suspends, so nothing here does either: al
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic, time, time_ns
 from types import TracebackType
@@ -22,7 +21,7 @@ from portside.address import Address
 from portside.contracts import LINE_BYTES_MAX, Connection, Network, TlsState
 from portside.errors import ConnectionClosed, ConnectionEnded, ConnectionLost
 from portside.events import EndReason
-from portside.net.company import Company
+from portside.net.company import Accompanied, Company
 from portside.net.framing import Framing
 from portside.net.pace import TokenBucket
 from portside.net.tap import Listener, Tap, changing
@@ -207,23 +206,26 @@ class Stream(Framing):
 
     # ── companions ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @contextlib.contextmanager
-    def accompany(self, companion: Connection, *, idle_s: float) -> Iterator[None]:
+    def accompany(self, companion: Connection, *, idle_s: float) -> Accompanied:
+        return Accompanied(self, companion, idle_s)
+
+    def join(self, companion: Connection, idle_s: float) -> None:
+        """Begin to share the life of this connection with another."""
         if not isinstance(companion, Stream):
             raise TypeError(f"a companion is a connection of Portside's, not {companion!r}")
         self._check_open()
-        company = self._company
-        if company is None:
-            company = self._company = Company()
-        company.join(companion, idle_s)
+        if self._company is None:
+            self._company = Company()
+        self._company.join(companion, idle_s)
         if self._tap is not None:
             self._tap.joined(companion)
-        try:
-            if self.ended_because is not None:  # by another thread, which had not seen the companion yet
-                companion.end(self.ended_because)
-            yield
-        finally:
-            company.leave(companion)
+        if self.ended_because is not None:  # by another thread, which had not seen the companion yet
+            companion.end(self.ended_because)
+
+    def part(self, companion: Connection) -> None:
+        """End what ``join`` began."""
+        if self._company is not None and isinstance(companion, Stream):
+            self._company.leave(companion)
 
     def companions(self) -> list[tuple[Stream, float]]:
         """Return the connections that share this one's life, each with the seconds it may be idle."""
@@ -266,7 +268,7 @@ class Stream(Framing):
     async def stop_tls(self) -> None: ...
 
     @abstractmethod
-    async def close(self) -> None: ...
+    async def close(self, *, linger: bool = True) -> None: ...
 
     @abstractmethod
     def abort(self) -> None: ...

@@ -334,7 +334,7 @@ class MemoryConnection(Stream):
         words.plain(self, self._spare)
         self._spare = bytearray()
 
-    async def close(self) -> None:
+    async def close(self, *, linger: bool = True) -> None:
         if self._is_closed:
             return
         try:

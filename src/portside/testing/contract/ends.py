@@ -48,6 +48,19 @@ class EndContract:
 
         pairs.run(server, client)
 
+    def test_whose_peer_has_nothing_to_say_need_not_linger(self, pairs: Pairs) -> None:
+        async def server(connection: Stream) -> None:
+            await connection.write(pattern(BIG_BYTES))
+            await connection.close(linger=False)
+            await connection.close()
+            await check_unusable(connection, ConnectionClosed)
+            assert connection.state == "closing"
+
+        async def client(connection: Stream) -> None:
+            assert await read_all(connection) == pattern(BIG_BYTES)
+
+        pairs.run(server, client)
+
     def test_using_it_after_close_is_a_mistake(self, pairs: Pairs) -> None:
         async def server(connection: Stream) -> None:
             await connection.close()

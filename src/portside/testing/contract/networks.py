@@ -158,6 +158,8 @@ class NetworkContract:
             listener = await network.listen("tcp://127.0.0.1:0")
             with pytest.raises(TimeoutError):
                 await listener.accept(timeout_s=0.01)
+            with pytest.raises(TimeoutError):
+                await listener.accept(timeout_s=0)
             await listener.close()
             await listener.close()
             with pytest.raises(ConnectionClosed):
