@@ -60,7 +60,7 @@ def whoami_battery(names: bool = True, clock: Callable[[], float] = time.time, s
             return
         if request is None:
             return
-        _tell_request(service, visitor, f"{request.method} {without_query(request.target)}")
+        _tell_request(service, visitor, f"{request.method} {shown_target(request.target)}")
         name = await _name_of(visitor) if names else None
         await _answer(service, visitor, 200, build_answer(request, Visitor(visitor.peer, name, visitor.tls), clock()))
 
@@ -86,9 +86,11 @@ async def _answer(service: str, visitor: Connection, status: int, answer: bytes)
     await visitor.write(answer)
 
 
-def without_query(target: str) -> str:
-    """Return the target as it may be shown to whoever watches: what a query holds may be a secret."""
+def shown_target(target: str) -> str:
+    """Return the target as it may be shown to whoever watches: a query, and whom a URL names, may hold a secret."""
     path, mark, _ = target.partition("?")
+    if "://" in path:  # what is asked of a proxy: RFC 1945 section 5.1.2
+        path = "/" + path.partition("://")[2].partition("/")[2]
     return f"{path}?…" if mark else path
 
 
