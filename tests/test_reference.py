@@ -18,6 +18,8 @@ from portside import events
 from portside.address import InternetAddress
 from portside.cli.main import main
 from portside.observe.log import Log, LogHandler
+from portside.observe.packets.fields import TITLES
+from support.capturing import pcapng, udp
 from support.server import Server, portside
 from support.waiting import wait_until
 
@@ -119,6 +121,21 @@ def test_the_keys_of_a_server_and_its_clients_are_the_documented_ones(
 
         connection, *_ = wait_until(listed, "the connection is listed")
         assert list(connection) == listings["connections of ps"]
+
+
+def test_the_keys_of_packets_are_the_documented_ones(
+    page: str, listings: dict[str, list[str]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "one.pcapng"
+    path.write_bytes(pcapng(udp(b"hello")))
+    assert main(["capture", "-r", str(path), "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    layer = row["layers"][0]
+    assert list(row) == listings["capture"]
+    assert list(layer) == listings["layers of capture"]
+    assert list(layer["fields"][0]) == listings["fields of layers of capture"]
+    (sentence,) = re.findall(r"`layer` is (.*?);", page, re.S)
+    assert set(re.findall(r"`(\w+)`", sentence)) == set(TITLES)
 
 
 def test_every_way_a_connection_ends_is_documented(page: str) -> None:

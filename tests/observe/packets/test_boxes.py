@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -60,6 +61,11 @@ def drawn(data: bytes, columns: int = 80, **more: bool) -> list[str]:
 
 def test_a_packet_as_it_is_seen() -> None:
     assert "\n".join(drawn(udp(b"hello") + bytes(13))) + "\n" == DRAWING
+
+
+def test_the_page_shows_what_is_drawn() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "observe.md").read_text(encoding="utf-8")
+    assert "\n".join(drawn(udp(b"hello"))) in page
 
 
 @given(frames() | st.binary(max_size=100), st.integers(20, 200), st.booleans())

@@ -10,7 +10,7 @@ from portside.observe.packets.summaries import End, Summary
 
 
 def row_of(number: int, dissected: Dissected, summary: Summary, relative: Relative | None) -> dict[str, object]:
-    """Return the row with the keys of --json, documented in docs/observe.md."""
+    """Return the row with the keys of --json, documented in docs/reference.md."""
     packet = dissected.packet
     return {
         "number": number,
