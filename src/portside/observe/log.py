@@ -122,6 +122,7 @@ class Log:
                 "service": event.service,
                 "connection": event.connection,
                 "direction": event.direction,
+                "lane": event.lane or None,
                 "words": event.words,
                 "bytes": event.size_bytes,
             },
