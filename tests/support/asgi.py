@@ -46,7 +46,7 @@ class Visit:
         body = b""
         if response.chunked:
             while not body.endswith(b"0\r\n\r\n"):
-                body += await self.client.read_until(b"\r\n")
+                body += await self.client.read_until(b"\r\n", 1 << 30)
         elif response.length:
             body = await self.client.read_exactly(response.length)
         elif response.length is None:

@@ -118,7 +118,7 @@ class Conversation:
         while True:
             self._must_wait()
             exchange = self._exchange
-            if self._is_over or exchange is None or exchange.writer.is_over:
+            if self._is_over or exchange is None or exchange.is_answered:
                 return
             if not (self._reader.body_is_over and self._reader.pending_bytes):
                 exchange.leave()
@@ -136,7 +136,7 @@ class Conversation:
                         return False
                 if not reader.body_is_over:
                     return exchange.is_full
-                if not exchange.writer.is_over:
+                if not exchange.is_answered:
                     return reader.pending_bytes > 0
                 self._exchange = exchange = None
             head = reader.next_head()
@@ -200,7 +200,7 @@ class Conversation:
         self._running.discard(exchange)
         if error is not None:
             self._fail(exchange, error)
-        elif not exchange.writer.is_over:
+        elif not exchange.is_answered:
             self._stop()
 
     def body_is_late(self, exchange: Exchange) -> None:
@@ -276,7 +276,7 @@ class Conversation:
             return  # it was us
         error = _as_failure(error)
         words = b""
-        if exchange.writer.is_over:  # what it did behind its response is no affair of the client's
+        if exchange.is_answered:  # what it did behind its response is no affair of the client's
             events.emit(events.HandlerFailed(self.server.service, self.connection.id, self.connection.peer, error))
             return
         if not exchange.writer.is_sent:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from portside import events
-from portside.errors import ConnectionLost, EndOfStream, HandlerError
+from portside.errors import ConnectionLost, HandlerError
 from portside.protocols.http import files
 from portside.protocols.http.bodies import RequestBody
 from portside.protocols.http.requests import RequestHead
@@ -46,6 +46,7 @@ class Exchange:
         "_is_leaving_told",
         "body",
         "conversation",
+        "is_answered",
         "is_cut",
         "is_left",
         "scope",
@@ -61,6 +62,7 @@ class Exchange:
         self.scope = scope
         self.body = None if framing.length == 0 else RequestBody(head, conversation.server.limits)
         self.writer = ResponseWriter(head.version, is_head=head.method == "HEAD", keeps_alive=framing.keeps_alive)
+        self.is_answered = False  # all of the response was sent
         self.is_left = False  # the client has ended its stream, and is not going to say more
         self.is_cut = False  # nothing more can be sent
         self._is_body_told = False
@@ -75,7 +77,7 @@ class Exchange:
             await self.conversation.server.application(self.scope, self.receive, self.send)
         except BaseException as raised:
             error = raised
-        if error is None and not self.writer.is_over and not self.is_left:
+        if error is None and not self.is_answered and not self.is_left:
             said = "in the middle of its response" if self.writer.is_sent else "without a response"
             error = Unanswered(f"the application returned {said}")
         if error is not None and self._is_peers_doing(error):
@@ -90,10 +92,6 @@ class Exchange:
     # ── the conversation's side ──────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def is_answered(self) -> bool:
-        return self.writer.is_over
-
-    @property
     def is_full(self) -> bool:
         """Whether the application is to take of the body first before more of it is read."""
         return self.body is not None and self.body.is_full
@@ -101,7 +99,7 @@ class Exchange:
     def feed(self, piece: bytes, *, is_last: bool) -> bool:
         """Take what came of the body; False if nobody wants it, and it is too much to be read for nothing."""
         assert self.body is not None
-        if self.writer.is_over:
+        if self.is_answered:
             return self.body.drop(piece, is_last=is_last)
         self.body.feed(piece, is_last=is_last)
         self._wake()
@@ -123,12 +121,12 @@ class Exchange:
         """Return the body's next piece as it comes; ``http.disconnect`` when the client left or has its response."""
         body = self.body
         if body is None:
-            if not self._is_body_told and not self.writer.is_over:
+            if not self._is_body_told and not self.is_answered:
                 self._is_body_told = True
                 return {"type": "http.request", "body": b"", "more_body": False}
         elif body.wants_continue:
             await self._let_continue(body)
-        while not self.writer.is_over:
+        while not self.is_answered:
             if body is not None and body.is_there:
                 piece = body.take()
                 self.conversation.wake()
@@ -215,12 +213,10 @@ class Exchange:
         return frame
 
     async def _send_file(self, file: Any, offset: int, count: int, *, more: bool) -> None:
+        part = files.read_part(file, offset, count) if count <= files.SMALL_BYTES else None
         before, after, carries = self._frame(count, more=more)
-        if carries and count <= files.SMALL_BYTES:
-            part = files.read_part(file, offset, count)
-            if len(part) != count:
-                raise EndOfStream(part, f"{count} bytes of a file")
-            await self._write(b"".join((before, part, after)))
+        if part is not None:
+            await self._write(b"".join((before, part, after)) if carries else before + after)
         else:
             await self._write(before)
             if carries:
@@ -258,6 +254,7 @@ class Exchange:
 
     def _finish(self) -> None:
         """The response is over."""
+        self.is_answered = True
         if self.body is not None:
             self.body.drop(is_last=self.body.is_whole)
         self._wake()

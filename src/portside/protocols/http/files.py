@@ -8,6 +8,8 @@ import stat
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
+from portside.errors import EndOfStream
+
 SMALL_BYTES: Final = 16_384  # read and sent with the head in one write: a sendfile(2) of its own costs more
 
 
@@ -46,5 +48,8 @@ def part_of(file: BinaryIO, offset: int | None, count: int | None) -> tuple[int,
 
 
 def read_part(file: BinaryIO, offset: int, count: int) -> bytes:
-    """Return that part of the file, shorter where the file is."""
-    return os.pread(file.fileno(), count, offset)
+    """Return that part of the file. Raises: EndOfStream where the file is shorter."""
+    part = os.pread(file.fileno(), count, offset)
+    if len(part) != count:
+        raise EndOfStream(part, f"{count} bytes of a file")
+    return part
