@@ -34,6 +34,7 @@ limits = {{ per_ip = {most} }}
 [service.files]
 serve = "ftp"
 root = "{root}"
+limits = {{ idle = "10m" }}
 anonymous = true
 listen = ["tcp://127.0.0.1:0"]
 
@@ -62,7 +63,7 @@ class Visitors:
         self._server = server
         self._chance = random.Random(6)
         self._over = threading.Event()
-        self._talkers = [self._connect("echo") for _ in range(TALKERS)]
+        self._talkers = [self._connect("echo") for _ in range(TALKERS // 2)]
         self._files = ftplib.FTP()
         self._files.connect("127.0.0.1", server.at("ftp").port)
         self._thread = threading.Thread(target=self._talk)
@@ -87,6 +88,8 @@ class Visitors:
             player.sendall(b"50\nforty\n")
             player.recv(100)
         while not self._over.wait(0.25):
+            if len(self._talkers) < TALKERS and self._chance.random() < 0.08:
+                self._talkers.append(self._connect("echo"))
             for talker in self._chance.sample(self._talkers, 6):
                 talker.sendall(bytes(self._chance.randrange(200, 9_000)))
             for talker in self._talkers:
@@ -97,8 +100,8 @@ class Visitors:
                 with self._connect("whoami") as visitor:
                     visitor.sendall(b"GET / HTTP/1.0\r\n\r\n")
                     visitor.recv(65_536)
-            if self._chance.random() < 0.04:
-                self._connect("echo").close()
+            if len(self._talkers) == TALKERS and self._chance.random() < 0.1:
+                self._connect("echo").close()  # one too many from one address
 
     @staticmethod
     def _take(talker: socket.socket) -> None:

@@ -82,7 +82,7 @@ export class Conversation {
       const { reason, duration_s: took, bytes_in: came, bytes_out: went } = this.ended;
       parts.push(`ended: ${ENDS[reason] ?? reason}`, `after ${age(took)}`, `${bytes(came)} in`, `${bytes(went)} out`);
     } else if (this.ended) parts.push("ended");
-    setText(byId("conversation-facts"), parts.join(" · "));
+    setText(byId("conversation-facts"), parts.map((part) => part.replaceAll(" ", "\u00a0")).join(" · "));
     byId("conversation-close").hidden = !live;
     setText(byId("conversation-note"), this.note(live));
   }

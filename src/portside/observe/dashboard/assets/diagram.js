@@ -94,10 +94,10 @@ export class Diagram {
     const [x1, x2] = [this.place(from), this.place(to)];
     const y = at * STEP + 28;
     const tip = x2 > x1 ? -1 : 1;
-    const sized = bytes(size);
+    const sized = size ? bytes(size) : "";
     const when = exactClock(new Date(time));
     const room = Math.floor((Math.abs(x2 - x1) - 20) / CHARACTER);
-    const sentence = `${when}, ${this.participants[from]} to ${this.participants[to]}: ${words}, ${sized}`;
+    const sentence = `${when}, ${this.participants[from]} to ${this.participants[to]}: ${words}${sized && `, ${sized}`}`;
     return s(
       "g",
       { class: `message ${direction}${isNew ? " is-new" : ""}`, role: "listitem", "aria-label": sentence },
