@@ -27,7 +27,6 @@ from portside.cli.rig.servers import Server
 from portside.errors import UsageError
 from portside.units import parse_size, show_size
 
-AGAIN = f"{REFERENCE} again"
 IN_MEMORY = Path("/dev/shm")
 SIZE_BYTES_MAX = 16 << 30
 # The file to download, two uploads at a time (what is replaced is there until the new one is whole), and a margin.
@@ -140,25 +139,26 @@ def forget_ports_early() -> None:
 # ── the slices ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def measure(case: Case, servers: dict[str, Server], load: Load, rounds: int) -> Result:
+def measure(case: Case, servers: dict[str, Server], load: Load, rounds: int, reference: str = REFERENCE) -> Result:
     """Put every server to the case, in slices that take turns with the reference.
 
     A round has the others in a new order. What drifts on the machine meets a slice and its neighbours alike, and the
     reference is compared with itself.
     """
-    turns: dict[str, list[Turn]] = {name: [] for name in (*servers, AGAIN)}
-    others = [name for name in servers if name != REFERENCE]
+    again = f"{reference} again"
+    turns: dict[str, list[Turn]] = {name: [] for name in (*servers, again)}
+    others = [name for name in servers if name != reference]
     for _ in range(rounds):
         random.shuffle(others)
-        before = first = run_slice(case, servers[REFERENCE], load)
+        before = first = run_slice(case, servers[reference], load)
         for name in others:
             mine = run_slice(case, servers[name], load)
-            after = run_slice(case, servers[REFERENCE], load)
+            after = run_slice(case, servers[reference], load)
             turns[name].append(Turn(mine, (before, after)))
             before = after
-        last = run_slice(case, servers[REFERENCE], load) if before is first else before
-        turns[REFERENCE].append(Turn(first, (first,)))
-        turns[AGAIN].append(Turn(last, (first,)))
+        last = run_slice(case, servers[reference], load) if before is first else before
+        turns[reference].append(Turn(first, (first,)))
+        turns[again].append(Turn(last, (first,)))
     return Result(case, turns)
 
 
