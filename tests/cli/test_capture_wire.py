@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,8 +16,13 @@ from xml.etree import ElementTree
 
 import pytest
 
+from portside.cli.capture import Course
 from portside.cli.capture_files import read_items
-from portside.wire.captured import CapturedPacket, Interface, Statistics
+from portside.cli.capture_wire import Stop, framed
+from portside.net.packets import PassingPacket
+from portside.observe.packets.wanted import Wanted
+from portside.wire.captured import ETHERNET, LINUX_SLL2, RAW, CapturedPacket, Interface, Statistics
+from portside.wire.sll import CookedPacket, parse_sll2
 from support.namespaces import Namespace
 from support.peers import program
 from support.server import COMMAND, environment, portside
@@ -259,6 +266,33 @@ def test_more_ports_than_a_program_has_room_for_are_decided_here(namespace: Name
     assert len(running.end()[0]) == 2
 
 
-def test_help_says_how(capsys: pytest.CaptureFixture[str]) -> None:
+def passing(hardware: int, **more: Any) -> PassingPacket:
+    fields = {"packet_type": 0, "protocol": 0x0800, "link_bytes": 4, "address": b"\1\2\3\4", **more}
+    return PassingPacket(interface=3, time_ns=0, data=b"linkpacket", length_bytes=110, hardware=hardware, **fields)
+
+
+def test_links_that_files_have_a_type_for_keep_their_header_and_others_get_one() -> None:
+    assert framed(passing(1)) == (ETHERNET, b"linkpacket", 110)
+    assert framed(passing(772)) == (ETHERNET, b"linkpacket", 110)
+    assert framed(passing(0xFFFE)) == (RAW, b"packet", 106)
+    link_type, data, length = framed(passing(776, packet_type=4, address=bytes(16)))
+    assert (link_type, length) == (LINUX_SLL2, 126)
+    assert parse_sll2(data) == CookedPacket(4, 776, bytes(8), 0x0800, b"packet", 3)
+
+
+def test_signals_are_noted_and_given_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    course = Course(Wanted(), None, None, None)
+    with Stop() as stop:
+        course.stop = stop
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert select.select([stop], [], [], WITHIN_S)[0]
+        assert (stop.signals, course.is_over) == (1, False)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert (stop.signals, course.is_over) == (2, True)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_help_says_how() -> None:
     done = portside("capture", "--help")
     assert "portside capture --wire lo --port 8000" in done.stdout

@@ -157,7 +157,7 @@ class WireCapture:
         return self._socket.statistics()
 
     def _captured(self, packet: PassingPacket) -> CapturedPacket:
-        link_type, data, length = _framed(packet)
+        link_type, data, length = framed(packet)
         direction: Direction | None = None
         if packet.hardware != _LOOPBACK:  # where in and out are one
             direction = "out" if packet.packet_type == FROM_US else "in"
@@ -175,7 +175,7 @@ class WireCapture:
         return found
 
 
-def _framed(packet: PassingPacket) -> tuple[int, bytes, int]:
+def framed(packet: PassingPacket) -> tuple[int, bytes, int]:
     """Return link type, bytes and length of a packet: with its own header where files have a type for it."""
     if packet.hardware in {_ETHER, _LOOPBACK}:
         return ETHERNET, packet.data, packet.length_bytes

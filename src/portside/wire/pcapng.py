@@ -83,7 +83,7 @@ class PcapngWriter:
         """Write a packet of the interface with that number: the arguments are as in ``CapturedPacket``."""
         if not 0 <= interface < self._interfaces:
             raise ValueError(f"pcapng: there are {self._interfaces} interfaces, none has the number {interface}")
-        options = _packet_options(direction, reception, comments)
+        options = _packet_options(direction, reception, comments) if direction or reception or comments else b""
         self._write(build_packet(interface, time_ns, data, length_bytes, options))
 
     def names(self, names: Mapping[IPAddress, Iterable[str]]) -> None:
