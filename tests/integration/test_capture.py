@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
@@ -20,7 +21,7 @@ from portside.wire.tcp import Flags, Segment, parse_tcp
 from support.certificates import Certificates
 from support.client import connect, exchange, read_exactly, reset
 from support.peers import program
-from support.server import Server, portside
+from support.server import COMMAND, Server, environment, portside
 
 Serve = Callable[..., Server]
 Listen = Callable[..., Server]
@@ -185,8 +186,9 @@ def test_ftp_is_captured_with_its_data_connections(
     assert captured.tshark("-Y", FAULTS) == ""
 
 
-def test_datagrams_are_captured_with_their_answers(echo: Listen, capture: Callable[..., Captured]) -> None:
-    server = echo(listen="udp://127.0.0.1:0")
+@pytest.mark.parametrize("model", ["fork", "thread", "event"])
+def test_datagrams_are_captured_with_their_answers(echo: Listen, capture: Callable[..., Captured], model: str) -> None:
+    server = echo("--model", model, listen="udp://127.0.0.1:0")
     captured = capture("echo")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.settimeout(20)
@@ -196,6 +198,56 @@ def test_datagrams_are_captured_with_their_answers(echo: Listen, capture: Callab
     packets = captured.end(server)
     assert [(packet.direction, packet.data[28:]) for packet in packets] == [("in", b"ping"), ("out", b"ping")]
     assert captured.tshark("-Y", FAULTS) == ""
+
+
+def test_ftp_uploads_are_captured_where_the_kernel_moves_them(
+    serve: Serve, control: Path, capture: Callable[..., Captured], tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "bulk").write_bytes(BULK)
+    options = ("--login", "ann:let-me-in", "--control", str(control), "--model", "thread")
+    server = serve("serve", "ftp", str(root), "--listen", "tcp://[::1]:0", *options)
+    captured = capture("ftp")
+    command = [
+        program("curl"),
+        "-sS",
+        "-g",
+        "-u",
+        "ann:let-me-in",
+        "-T",
+        str(tmp_path / "bulk"),
+        f"ftp://[::1]:{server.port}/",
+    ]
+    subprocess.run(command, capture_output=True, timeout=60, check=True)
+    assert (root / "bulk").read_bytes() == BULK
+    captured.end(server)
+    assert captured.followed(1) == (BULK, b"")
+    assert captured.tshark("-Y", FAULTS) == ""
+
+
+def test_a_capture_may_go_to_standard_output(echo: Listen, control: Path) -> None:
+    server = echo(listen=f"unix:{control.with_name('echo')}")
+    command = [*COMMAND, "capture", "echo", "--control", str(control), "-w", "-"]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as running,
+        contextlib.ExitStack() as stack,
+    ):
+        stack.callback(running.kill)
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert running.stderr.readline().startswith(b"capturing echo")
+        with socket.socket(socket.AF_UNIX) as visitor:
+            visitor.connect(str(control.with_name("echo")))
+            visitor.sendall(b"over a path")
+            assert read_exactly(visitor, 11) == b"over a path"
+        server.stop()
+        file = control.with_name("piped")
+        file.write_bytes(running.stdout.read())
+        assert running.wait(20) == 0
+    packets = [item for item in read_items(str(file)) if isinstance(item, CapturedPacket)]
+    assert said(packets, "in") == said(packets, "out") == b"over a path"
+    assert any("made up" in comment for comment in packets[0].comments)
 
 
 def test_workers_that_come_with_a_reload_capture_too(echo: Listen, capture: Callable[..., Captured]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from ipaddress import ip_network
 from queue import Empty, SimpleQueue
-from time import time_ns
+from time import monotonic, time_ns
 from typing import Final
 
 from portside.address import Address, UnixAddress
@@ -40,9 +40,8 @@ READY: Final = build_record(Kind.READY, 0, 0)
 def call(wanted: say.Capture) -> Socket:
     """Return a connection to whoever captures, the token said. Raises: OSError, PortsideError when nobody is there."""
     address = UnixAddress(wanted.to)
-    sock = open_stream(address)
+    sock = open_stream(address)  # which does not block: where many wait to be accepted, nobody listens
     try:
-        sock.settimeout(LAST_WORDS_S)
         sock.connect(sockaddr_of(address))
         sock.sendall(wanted.token.encode()[:TOKEN_BYTES].ljust(TOKEN_BYTES))
     except OSError:
@@ -122,9 +121,12 @@ class Capture:
         self._put(READY)
 
     def finish(self) -> None:
-        """Tell what is still to be told, for a process that ends."""
+        """Tell what is still to be told, and nothing more; the thread ends with it."""
         self._queue.put(None)
-        self._thread.join(LAST_WORDS_S)
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when everything is told, or time is up."""
+        self._thread.join(timeout_s)
 
     # ── for its listeners ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -301,9 +303,12 @@ class Captures:
 
     def finish(self) -> None:
         """Have everything told that was heard, for a process that ends."""
-        for _, capture in list(self._under_way.values()):
-            if capture is not None:
-                capture.finish()
+        captures = [capture for _, capture in list(self._under_way.values()) if capture is not None]
+        for capture in captures:
+            capture.finish()
+        deadline_s = monotonic() + LAST_WORDS_S
+        for capture in captures:
+            capture.wait(max(0.0, deadline_s - monotonic()))
 
     def _end(self, wanted: say.Capture) -> None:
         self._under_way.pop(wanted.to, None)

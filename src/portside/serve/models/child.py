@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Final
 
+from portside.net.datagrams import UdpMessage
 from portside.serve import channel as say
 from portside.serve.observing import Sight
 from portside.serve.roster import row_of
@@ -32,6 +33,12 @@ class ChildWorker(Worker):
         """Capture what the worker was asked to capture."""
         for wanted in self._wanted:
             self._heed(wanted)
+
+    def answer_message(self, message: UdpMessage) -> None:
+        """Answer the datagram that the child is for, and have that captured."""
+        self.begin_captures()
+        self.captures.add_message(message)
+        self.service.answer_blocking(message)
 
     def over(self, tally: Tally) -> None:
         """Tell the worker what the connection came to. The housekeeping thread may be telling something too."""

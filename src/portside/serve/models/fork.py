@@ -40,6 +40,8 @@ from portside.serve.worker import BORN_DEAD, Worker, die_with_parent, leave
 
 log = logging.getLogger("portside")
 
+Serving = Callable[[ChildWorker], None]
+
 CUT_LATER_S: Final = 1.0  # a child's own drain ends after its worker's, which counts and records those cut off
 
 
@@ -291,7 +293,7 @@ class House(Connections):
     def serve_visit(self, visit: Visit, acceptor: Acceptor) -> None:
         """Fork a child for an admitted connection."""
 
-        def serve(child: Worker) -> None:
+        def serve(child: ChildWorker) -> None:
             child.close_sockets()
             _converse(child, visit)
 
@@ -308,13 +310,13 @@ class House(Connections):
         while self._messages >= MESSAGES_AT_ONCE and not self._worker.stopping.is_set():
             self.wait()  # a flood waits in the kernel's buffer, and is dropped there
             self.keep()
-        if self._fork(message.peer, lambda child: child.service.answer_blocking(message), acceptor, is_message=True):
+        if self._fork(message.peer, lambda child: child.answer_message(message), acceptor, is_message=True):
             self._messages += 1
             self._service.begin_work()
         else:
             self._service.refuse(message.peer, "datagrams")
 
-    def _fork(self, peer: Address, serve: Callable[[Worker], None], acceptor: Acceptor, *, is_message: bool) -> bool:
+    def _fork(self, peer: Address, serve: Serving, acceptor: Acceptor, *, is_message: bool) -> bool:
         """Return whether a child could be forked. In the child, ``serve`` runs and nothing returns."""
         _flush_output()  # what is still in a buffer would be printed by both
         parent = os.getpid()
@@ -346,7 +348,7 @@ class House(Connections):
             log.error("%s: no process for another connection: %s", self._service.name, error.strerror)
 
     def _be_the_child(
-        self, serve: Callable[[Worker], None], *, peer: Address, acceptor: Acceptor, channel: say.Channel, parent: int
+        self, serve: Serving, *, peer: Address, acceptor: Acceptor, channel: say.Channel, parent: int
     ) -> NoReturn:
         try:
             restore_defaults()
@@ -386,8 +388,7 @@ def _flush_output() -> None:
                 stream.flush()
 
 
-def _converse(child: Worker, visit: Visit) -> None:
-    assert isinstance(child, ChildWorker)
+def _converse(child: ChildWorker, visit: Visit) -> None:
     connection = connect_visit(child.service, visit)
     child.service.tls = None  # its files are the worker's to watch
     child.begin_captures()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 
 import pytest
 
@@ -113,6 +114,33 @@ class TapContract:
         pairs.run(server, client)
         assert notes.data["in"] == pattern(BIG_BYTES)
         assert notes.data["out"] == pattern(BIG_BYTES)[1:]
+
+    def test_a_tap_that_comes_in_the_middle_of_a_file_is_told_the_rest(self, pairs: Pairs) -> None:
+        notes, later, there, ends = Notes(), Notes(), list[Stream](), list[Callable[[], None]]()
+        half = BIG_BYTES // 2
+
+        async def server(connection: Stream) -> None:
+            there.append(connection)
+            with tempfile.TemporaryFile() as file:
+                assert await connection.receive_file(file, BIG_BYTES) == BIG_BYTES
+                ends[0]()
+                assert await connection.send_file(file) == BIG_BYTES
+                file.seek(0)
+                assert file.read() == pattern(BIG_BYTES)
+
+        async def client(connection: Stream) -> None:
+            await connection.write(pattern(BIG_BYTES)[:half])
+            await until(connection.network, lambda: there and there[0].bytes_in == half)
+            ends.append(there[0].tap(notes))
+            await connection.write(pattern(BIG_BYTES)[half:])
+            assert await connection.read_exactly(100_000) == pattern(BIG_BYTES)[:100_000]
+            there[0].tap(later)
+            assert await read_all(connection) == pattern(BIG_BYTES)[100_000:]
+
+        pairs.run(server, client)
+        assert notes.data == {"in": pattern(BIG_BYTES)[half:], "out": b""}
+        assert 0 < len(later.data["out"]) < BIG_BYTES
+        assert pattern(BIG_BYTES).endswith(later.data["out"])
 
     def test_a_half_close_is_told_when_it_happens(self, pairs: Pairs) -> None:
         notes = Notes()
