@@ -25,6 +25,8 @@ _VERSIONS: Final = {b" HTTP/1.1\r": "1.1", b" HTTP/1.0\r": "1.0"}
 _OTHER_VERSION: Final = re.compile(rb"[!-~]+ [!-~]+ HTTP/\d\.\d")
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ ")
 _BLANKS: Final = frozenset({b" ", b"\t"})
+# What llhttp takes for a request line as well; whatever else it takes for one, it is asked.
+_PLAIN_LINE: Final = re.compile(rb"(?:GET|HEAD) /[A-Za-z0-9/._~%!$&'()*+,;=:@?-]* HTTP/1\.1\r\n")
 _NOTED: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect"})
 
 # Chunk sizes, extensions and trailers are read for nothing: a byte in a chunk of its own costs five of them, and
@@ -63,6 +65,8 @@ class RequestReader:
         "_headers",
         "_known",
         "_known_version",
+        "_last_fields",
+        "_last_headers",
         "_left",
         "_limits",
         "_noted",
@@ -85,6 +89,8 @@ class RequestReader:
         self._known: list[tuple[bytes, bytes]] | None = None  # what the framing was last made of
         self._known_version = ""
         self._framing = Framing()
+        self._last_fields = b""  # of the last request, where the next may be one behind its line
+        self._last_headers: list[tuple[bytes, bytes]] = []
         self._target = b""
         self._pieces: list[bytes] = []  # of the body, from the parser's callbacks
         self._left: int | None = 0  # of a body of known length; None for a chunked one
@@ -157,6 +163,9 @@ class RequestReader:
         limits = self._limits
         if len(head) > limits.head_bytes:
             raise self._head_too_long()
+        line = _PLAIN_LINE.match(head)
+        if line is not None and head[line.end() :] == self._last_fields:
+            return self._repeat(head, line.end())
         headers: list[tuple[bytes, bytes]] = []
         noted: list[tuple[bytes, bytes]] = []
         self._headers, self._noted = headers, noted
@@ -179,7 +188,23 @@ class RequestReader:
             self._begin_body(framing, is_upgrade=is_upgrade)
         elif not self.body_is_over:
             raise RequestRefused(400, "where the request ends is unclear")
+        is_repeatable = line is not None and framing.length == 0 and framing.keeps_alive and framing.upgrade is None
+        self._last_fields = head[line.end() :] if line is not None and is_repeatable else b""
+        self._last_headers = headers.copy() if is_repeatable else []
         return RequestHead(method, path, query, version, headers, framing, len(head))
+
+    def _repeat(self, head: bytes, line_end: int) -> RequestHead:
+        """Return the head of a request whose fields are, byte for byte, those of the one before.
+
+        llhttp is not asked again what it has just answered: a client's requests differ in little but their target.
+        """
+        start = head.find(b" ")
+        target = head[start + 1 : line_end - len(b" HTTP/1.1\r\n")]
+        if len(target) > self._limits.target_bytes:
+            raise self._target_too_long()
+        method = head[:start].decode("ascii")
+        path, query, _ = parse_target(method, target)
+        return RequestHead(method, path, query, "1.1", self._last_headers.copy(), self._framing, len(head))
 
     def _feed_head(self, head: bytes) -> bool:
         """Return whether llhttp takes what follows for another protocol."""

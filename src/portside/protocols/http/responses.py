@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from portside.errors import HandlerError
 from portside.protocols.http.statuses import status_line
@@ -20,11 +20,17 @@ _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _BODILESS: Final = frozenset({204, 304})  # RFC 9112 section 6.3
 _NAMES_KNOWN_MAX: Final = 1_024
+_HEADS_KNOWN_MAX: Final = 1_024
+_KNOWN_HEAD_BYTES_MAX: Final = 2_048
 _HEEDED: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"content-length", b"date"}
 )
 
 _names_known: dict[bytes, bytes] = {}  # as given, and in lower case: checked once, not with every response
+
+# What was made of a status and its fields: bytes, whether they had a date, the length, whether it comes in chunks.
+# An application says the same again and again; forgotten when there are too many.
+_heads_known: dict[tuple[Any, ...], tuple[bytes, bool, int | None, bool]] = {}
 
 
 class MalformedResponse(HandlerError):
@@ -91,8 +97,26 @@ class ResponseWriter:
 
     def start(self, status: int, fields: Iterable[tuple[bytes, bytes]], date: bytes, *, trailers: bool = False) -> None:
         """Take the response's status and header. ``date`` is used where the fields have none."""
+        said: tuple[Any, ...] = (status, *fields)
+        try:
+            known = _heads_known.get(said)
+        except TypeError:  # there are lists among them
+            head = self._build_fields(status, said[1:])
+        else:
+            if known is None:
+                head = self._build_fields(status, said[1:])
+                self._remember(said, head)
+            else:
+                head, self._has_date, self._left, self.is_chunked = known
+        self._head = head if self._has_date else b"%bdate: %b\r\n" % (head, date)
+        self._wants_trailers = trailers
+        self.status = status
+
+    def _build_fields(self, status: int, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """Return the status line and the fields that are the application's, and heed the others."""
         if not 200 <= status <= 999:
             raise MalformedResponse(f"{status!r} is no status of a response")
+        self._has_date, self._left, self.is_chunked = False, None, False  # of a start before this that came to nothing
         parts = [status_line(status)]
         for given, value in fields:
             name = _names_known.get(given) or _learn_name(given)
@@ -100,15 +124,17 @@ class ResponseWriter:
                 continue
             parts += (name, b": ", value, b"\r\n")
         count = len(parts) // 4 + 1
-        if not self._has_date:
-            parts += (b"date: ", date, b"\r\n")
-            count += 1
         head = b"".join(parts)
         if head.count(b"\n") != count or head.count(b"\r") != count or b"\0" in head:
             raise MalformedResponse("the value of a header field holds a line break or a NUL")
-        self._head = head
-        self._wants_trailers = trailers
-        self.status = status
+        return head
+
+    def _remember(self, said: tuple[Any, ...], head: bytes) -> None:
+        """Keep what was made of a status and its fields, unless they end the connection: that is nothing to keep."""
+        if self.keeps_alive and len(head) <= _KNOWN_HEAD_BYTES_MAX:
+            if len(_heads_known) >= _HEADS_KNOWN_MAX:
+                _heads_known.clear()
+            _heads_known[said] = (head, self._has_date, self._left, self.is_chunked)
 
     def _heed(self, name: bytes, value: bytes) -> bool:
         """Make of what the application says of connection and body what is to be done; True if it is said by us."""
