@@ -44,7 +44,15 @@ class Lifespan:
             raise
         if failure is not None:
             await asyncio.wait((self._task,))
-            raise LocalError(f"the application did not start: {failure}")
+            raise LocalError(f"the application did not start: {self._in_a_line(failure)}")
+
+    def _in_a_line(self, failure: str) -> str:
+        """Return the failure's first line; of a traceback the last, which says what it was, and the rest to the log."""
+        lines = failure.strip().splitlines()
+        if not lines[0].startswith("Traceback"):
+            return lines[0]
+        log.error("%s: the application did not start: %s", self._server.service, failure.strip())
+        return lines[-1].strip()
 
     async def finish(self) -> None:
         """Let the application end, and wait for it."""
@@ -89,4 +97,6 @@ class Lifespan:
             raise HandlerError(f"{kind} is nothing that can be sent in a lifespan")
         if moment.done():
             raise HandlerError(f"{kind} was sent at the wrong moment")
-        moment.set_result((message.get("message") or "it says no more") if kind.endswith(".failed") else None)
+        moment.set_result(
+            (message.get("message", "").strip() or "it says no more") if kind.endswith(".failed") else None
+        )
