@@ -34,7 +34,10 @@ class Pacer:
         self._network = network
         self._counters = counters
         self._rates = rates
-        smallest = min((rate.window_bytes for rate in rates), default=PIECE_BYTES_MAX)
+        if not rates:
+            self.piece_bytes = PIECE_BYTES_MAX
+            return
+        smallest = min(rate.window_bytes for rate in rates)
         self.piece_bytes = min(max(smallest // PIECES_PER_WINDOW, min(smallest, PIECE_BYTES_MIN)), PIECE_BYTES_MAX)
 
     @property

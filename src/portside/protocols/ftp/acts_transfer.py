@@ -13,7 +13,7 @@ from portside.protocols.ftp.exchanges import begin, why
 from portside.protocols.ftp.listings import Listing, open_listing
 from portside.protocols.ftp.replies import Reply
 from portside.protocols.ftp.session import Refused
-from portside.protocols.ftp.transfers import Representation, send_pieces, send_stored
+from portside.protocols.ftp.transfers import SHORT_BYTES, Representation, send_pieces, send_stored
 from portside.protocols.ftp.visit import Visit, carries_out
 from portside.storage import paths
 from portside.storage.contract import NotDirectory, Stored
@@ -33,6 +33,7 @@ class Download:
         self._visit = visit
         self._stored = stored
         self._offset = offset
+        self.is_short = stored.entry.size_bytes - offset <= SHORT_BYTES and visit.session.is_binary
         self._started_s = visit.network.now_s()
 
     async def move(self, data: Connection, how: Representation) -> None:
@@ -86,6 +87,7 @@ class Directory:
         self.path = act.argument
         self._visit = visit
         self._listing = listing
+        self.is_short = listing.is_over and len(listing.first) <= SHORT_BYTES
 
     async def move(self, data: Connection, how: Representation) -> None:
         await send_pieces(data, self._next_piece, how)

@@ -44,6 +44,7 @@ class Reception:
     ) -> None:
         self.verb = verb
         self.path = path
+        self.is_short = False  # it waits for the client in any case
         self._visit = visit
         self._act: events.FileAct = "append" if verb == "APPE" else "upload"
         self._upload: Upload | None = upload

@@ -22,6 +22,9 @@ class CannotOpen(PortsideError):
 class Way(Protocol):
     """How the next data connection comes about."""
 
+    async def has_come(self) -> bool:
+        """Return whether the connection is there: then ``open`` waits for nobody."""
+
     async def open(self, timeout_s: float) -> Connection:
         """Return the connection. Raises: CannotOpen."""
 
@@ -36,6 +39,7 @@ class Passive:
         self._network = network
         self._listener = listener
         self._peer_host = peer_host
+        self._come: Connection | None = None
 
     @property
     def port(self) -> int:
@@ -43,14 +47,31 @@ class Passive:
         assert isinstance(address, InternetAddress)
         return address.port
 
+    async def has_come(self) -> bool:
+        try:
+            self._come = self._come or await self._accept(0)
+        except (TimeoutError, PortsideError):
+            return False
+        return self._come is not None
+
+    async def _accept(self, timeout_s: float) -> Connection | None:
+        """Return who connects next; None if that is not the client."""
+        connection = await self._listener.accept(timeout_s)
+        if _host_of(connection) == self._peer_host:
+            return connection
+        connection.abort()  # whoever guessed the port: RFC 2577 section 4 calls it stealing
+        return None
+
     async def open(self, timeout_s: float) -> Connection:
+        come, self._come = self._come, None
+        if come is not None:
+            return come
         deadline_s = self._network.now_s() + timeout_s
         try:
             while (left_s := deadline_s - self._network.now_s()) >= 0:
-                connection = await self._listener.accept(left_s)
-                if _host_of(connection) == self._peer_host:
-                    return connection
-                connection.abort()  # whoever guessed the port: RFC 2577 section 4 calls it stealing
+                come = await self._accept(left_s)
+                if come is not None:
+                    return come
         except TimeoutError:
             pass
         except PortsideError as error:
@@ -58,6 +79,8 @@ class Passive:
         raise CannotOpen("Nobody connected to the port in time.")
 
     async def close(self) -> None:
+        if self._come is not None:
+            self._come.abort()
         await self._listener.close()
 
 
@@ -68,6 +91,9 @@ class Active:
         self._network = network
         self._address = address
         self._local = local
+
+    async def has_come(self) -> bool:
+        return False
 
     async def open(self, timeout_s: float) -> Connection:
         target = Endpoint("tcp", host=self._address.host, port=self._address.port)

@@ -26,6 +26,7 @@ class Exchange(Protocol):
 
     verb: str
     path: str  # or what was typed
+    is_short: bool  # all of it goes out at once, and it takes nobody's turn away
 
     async def move(self, data: Connection, how: Representation) -> None:
         """Move the bytes over the data connection, to the end of the stream."""
@@ -41,8 +42,12 @@ class Exchange(Protocol):
 
 
 async def begin(visit: Visit, exchange: Exchange, opening: str, rates: tuple[Rate, ...]) -> None:
-    """Say 150, and have the exchange go on beside the conversation. Raises: Refused."""
-    session = visit.session
+    """Say 150, and have the exchange go on beside the conversation. Raises: Refused.
+
+    A short one whose data connection is there already is over before anybody could say a word to it: it takes its turn
+    in the conversation, and says its two replies in one breath.
+    """
+    session, begun = visit.session, Reply(150, (opening,))
     way: Way | None = None
     try:
         how = Representation(
@@ -52,10 +57,12 @@ async def begin(visit: Visit, exchange: Exchange, opening: str, rates: tuple[Rat
             pacer=Pacer(visit.network, visit.server.counters, rates),
         )
         way = visit.take_way()
-        # Here and not beside the conversation: what is said to a STAT behind the command must not come before it.
-        await visit.say(Reply(150, (opening,)))
         transfer = Transfer(visit.control, way, f"{exchange.verb} {exchange.path}".rstrip())
-        transfer.begin(visit.network.start(_conduct(visit, transfer, exchange, how)))
+        is_at_once = exchange.is_short and how.waits_for_nobody and await way.has_come()
+        if not is_at_once:
+            # Here, not beside the conversation: what is said to a STAT behind the command must not come before it.
+            await visit.say(begun)
+            transfer.begin(visit.network.start(_conduct(visit, transfer, exchange, how)))
     except BaseException as error:
         await exchange.give_up(error)
         await exchange.close()
@@ -64,17 +71,20 @@ async def begin(visit: Visit, exchange: Exchange, opening: str, rates: tuple[Rat
         if isinstance(error, LocalError):  # no thread is left
             raise Refused(451, f"{error}.") from error
         raise
-    visit.transfer = transfer
+    if is_at_once:
+        await _conduct(visit, transfer, exchange, how, begun)
+    else:
+        visit.transfer = transfer
 
 
-async def _conduct(visit: Visit, transfer: Transfer, exchange: Exchange, how: Representation) -> None:
+async def _conduct(visit: Visit, transfer: Transfer, exchange: Exchange, how: Representation, *unsaid: Reply) -> None:
     """A transfer to its last reply. Says that before it closes: some clients read it first."""
     try:
-        await visit.say(await _reply_of(visit, transfer, exchange, how))
+        await visit.say(*unsaid, await _reply_of(visit, transfer, exchange, how))
     except PeerError:  # nobody is there any more to whom it could be said
         raise
     except Exception:  # a bug of ours, which the visit hears of when it waits: the client must not wait as well
-        await visit.say(Reply(451, ("Something went wrong here.",)))
+        await visit.say(*unsaid, Reply(451, ("Something went wrong here.",)))
         raise
     finally:
         await exchange.close()

@@ -81,6 +81,8 @@ class Server:
 
     @staticmethod
     def _rates(way: str, control: Connection, user: str, *bounds: float | None) -> tuple[Rate, ...]:
+        if bounds == (None, None, None):  # as almost always, and for each file
+            return ()
         keys = (f"{way} of {control.id}", f"{way} of user {user}", f"{way} of all")
         return tuple(Rate(key, bound) for key, bound in zip(keys, bounds, strict=True) if bound is not None)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+SHORT_BYTES: Final = 16_384  # what any socket takes at once: tcp_wmem's default, tcp(7), of which Linux gives more
 PIECE_BYTES: Final = 65_536  # of what passes through Python, text and deflated: others on the loop want their turn too
 STALLED: Final = "no byte has moved for too long"
 ABORTED: Final = "the transfer was aborted"
@@ -64,6 +65,11 @@ class Representation:
     def is_plain(self) -> bool:
         """Whether the bytes of the file are those of the stream."""
         return self.is_binary and self.deflate_level is None
+
+    @property
+    def waits_for_nobody(self) -> bool:
+        """Whether bytes go out as soon as there is room for them: no handshake goes before, and nothing paces them."""
+        return self.tls is None and self.deflate_level is None and not self.pacer.is_needed
 
 
 class Protection:
@@ -286,8 +292,9 @@ class Transfer:
             raise Failed(426, str(error)) from error
 
     async def close(self) -> None:
+        """Let go of the data connection. In the clear it has ended both ways, or its client has nothing to say."""
         if self.data is not None:
-            await self.data.close()
+            await self.data.close(linger=self.data.tls is not None)
 
     async def _open(self, within_s: float) -> Connection:
         try:

@@ -137,11 +137,13 @@ class Visit:
         except StorageError as error:
             return fitted(reply_to(error), command.verb)
 
-    async def say(self, reply: Reply) -> None:
-        said = build_reply(reply)
+    async def say(self, *replies: Reply) -> None:
+        """Say one reply, or several in one breath."""
+        said = [build_reply(reply) for reply in replies]
         if events.listening(events.Spoke):
-            self._tell("out", f"{reply.code} {reply.lines[0] if reply.lines else ''}".rstrip(), len(said))
-        await self.control.write(said)
+            for reply, line in zip(replies, said, strict=True):
+                self._tell("out", f"{reply.code} {reply.lines[0] if reply.lines else ''}".rstrip(), len(line))
+        await self.control.write(*said)
 
     def _tell_command(self, command: Command, size_bytes: int) -> None:
         if events.listening(events.Spoke):
