@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from portside.errors import HandlerError
 from portside.protocols.http.statuses import status_line
@@ -28,9 +28,11 @@ _HEEDED: Final = frozenset(
 
 _names_known: dict[bytes, bytes] = {}  # as given, and in lower case: checked once, not with every response
 
+_Said: TypeAlias = tuple[int, tuple[tuple[bytes, bytes], ...]]
+
 # What was made of a status and its fields: bytes, whether they had a date, the length, whether it comes in chunks.
 # An application says the same again and again; forgotten when there are too many.
-_heads_known: dict[tuple[Any, ...], tuple[bytes, bool, int | None, bool]] = {}
+_heads_known: dict[_Said, tuple[bytes, bool, int | None, bool]] = {}
 
 
 class MalformedResponse(HandlerError):
@@ -97,14 +99,15 @@ class ResponseWriter:
 
     def start(self, status: int, fields: Iterable[tuple[bytes, bytes]], date: bytes, *, trailers: bool = False) -> None:
         """Take the response's status and header. ``date`` is used where the fields have none."""
-        said: tuple[Any, ...] = (status, *fields)
+        given = tuple(fields)
+        said = (status, given)
         try:
             known = _heads_known.get(said)
         except TypeError:  # there are lists among them
-            head = self._build_fields(status, said[1:])
+            head = self._build_fields(status, given)
         else:
             if known is None:
-                head = self._build_fields(status, said[1:])
+                head = self._build_fields(status, given)
                 self._remember(said, head)
             else:
                 head, self._has_date, self._left, self.is_chunked = known
@@ -129,7 +132,7 @@ class ResponseWriter:
             raise MalformedResponse("the value of a header field holds a line break or a NUL")
         return head
 
-    def _remember(self, said: tuple[Any, ...], head: bytes) -> None:
+    def _remember(self, said: _Said, head: bytes) -> None:
         """Keep what was made of a status and its fields, unless they end the connection: that is nothing to keep."""
         if self.keeps_alive and len(head) <= _KNOWN_HEAD_BYTES_MAX:
             if len(_heads_known) >= _HEADS_KNOWN_MAX:
