@@ -141,16 +141,37 @@ def _print_lines(lines: list[str]) -> None:
 
 @click.command(short_help="watch the services and connections of a running server")
 @control_option
+@click.option("--plain", is_flag=True, help="Only a listing that is kept up to date, without keys.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object every second.")
-def top(*, control: str | None, as_json: bool) -> int:
+def top(*, control: str | None, plain: bool, as_json: bool) -> int:
     """Watch the services of a running server and their busiest connections, until interrupted.
 
-    Where the output is no terminal, the listing is printed once; with --json it streams all the same.
+    In a terminal it can be walked through: filter, order, open a conversation, close a connection. That needs the extra
+    tui; without it, or with --plain, it is a listing. Where the output is no terminal, the listing is printed once;
+    with --json it streams all the same.
     """
     try:
-        return _stream(control) if as_json else _watch(control)
+        if as_json:
+            return _stream(control)
+        is_plain = plain or not (sys.stdin.isatty() and sys.stdout.isatty())
+        return _watch(control) if is_plain or not _show_screen(control) else exit_status.OK
     except KeyboardInterrupt:  # the way to end it
         return exit_status.OK
+
+
+def _show_screen(control: str | None) -> bool:
+    """Show ``top`` as a screen until people leave it. Returns False where there is nothing to show it with."""
+    try:
+        from portside.cli.top_screen import Top
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("rich", "textual"):
+            raise
+        return False
+    from portside.cli.desk import Desk
+
+    connect_to_server(control).close()  # what is wrong with it is said before the screen is taken
+    Top(Desk(str(control)).ask).run()
+    return True
 
 
 def _stream(control: str | None) -> int:
