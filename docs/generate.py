@@ -9,6 +9,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,7 @@ from portside.protocols import catalogue  # noqa: E402
 from portside.protocols.options import BatteryOption  # noqa: E402
 from portside.serve.settings import SETTINGS, Setting  # noqa: E402
 
-PAGES: Final = (HERE / "reference.md", HERE / "ftp.md")
+PAGES: Final = (HERE / "reference.md", HERE / "ftp.md", HERE / "http.md")
 OPTIONS_IN_A_ROW_MAX: Final = 4  # a battery that may be told more has a page with a table of them
 _PART: Final = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -81,10 +82,10 @@ def batteries() -> str:
     return table(("battery", "port", "over", "", "arguments"), *rows)
 
 
-def options() -> str:
-    """Return the table of what the FTP battery may be told."""
+def options(battery: str) -> str:
+    """Return the table of what a battery may be told."""
     heading = ("option", "in the file", "value", "default", "")
-    return table(heading, *map(_option_row, catalogue.describe("ftp").options))
+    return table(heading, *map(_option_row, catalogue.describe(battery).options))
 
 
 def _option_row(option: BatteryOption) -> tuple[str, ...]:
@@ -108,7 +109,8 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "commands": commands,
     "settings": settings,
     "batteries": batteries,
-    "options": options,
+    "options": partial(options, "ftp"),
+    "site_options": partial(options, "http"),
     "names": names,
 }
 

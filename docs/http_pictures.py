@@ -1,7 +1,7 @@
 """Takes the pictures of docs/http.md: ``python docs/http_pictures.py [FOLDER]``. Needs chromium and chromedriver.
 
-The pages are those of a real ``portside serve http`` over files that are made for it, at the widths of a telephone, a
-tablet and a screen, in the light and in the dark.
+The pages are those of a real ``portside serve http`` over files that are made for it. Into a FOLDER go all of them, at
+the widths of a telephone, a tablet and a screen, in the light and in the dark; else only those that the page shows.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from support.browser import Browser  # noqa: E402
 from support.server import Server  # noqa: E402
 
 WIDTHS = (360, 768, 1_440)
+SHOWN = {"http-listing-360-light", "http-upload-360-dark", "http-listing-1440-light"}
 FILES = {
     "Photos/Harbour/IMG_0001.jpg": 3_482_112,
     "Photos/Harbour/IMG_0002.jpg": 2_904_558,
@@ -65,27 +66,30 @@ def served(root: Path, *options: str) -> Iterator[str]:
         server.destroy()
 
 
-def take(browser: Browser, url: str, name: str, folder: Path) -> None:
-    """Take pictures of a page at every width, light and dark."""
+def take(browser: Browser, url: str, name: str, folder: Path, wanted: set[str] | None) -> None:
+    """Take pictures of a page at every width, light and dark, or those that are wanted."""
     for width in WIDTHS:
         for dark in (False, True):
-            browser.look(width, 800, dark=dark)
-            browser.go(url)
-            path = folder / f"{name}-{width}-{'dark' if dark else 'light'}.png"
-            path.write_bytes(browser.picture())
+            picture = f"{name}-{width}-{'dark' if dark else 'light'}"
+            if wanted is None or picture in wanted:
+                browser.look(width, 720, dark=dark)
+                browser.go(url)
+                (folder / f"{picture}.png").write_bytes(browser.picture())
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "pictures"
+    everything = len(sys.argv) > 1
+    folder = Path(sys.argv[1]) if everything else HERE / "pictures"
+    wanted = None if everything else SHOWN
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as root, Browser() as browser:
         make_files(Path(root))
         with served(Path(root)) as site:
-            take(browser, f"{site}/", "http-listing", folder)
-            take(browser, f"{site}/Photos/Harbour/", "http-folder", folder)
-            take(browser, f"{site}/Photos/nothing", "http-problem", folder)
+            take(browser, f"{site}/", "http-listing", folder, wanted)
+            take(browser, f"{site}/Photos/Harbour/", "http-folder", folder, wanted)
+            take(browser, f"{site}/Photos/nothing", "http-problem", folder, wanted)
         with served(Path(root), "--allow-upload") as site:
-            take(browser, f"{site}/Photos/", "http-upload", folder)
+            take(browser, f"{site}/Photos/", "http-upload", folder, wanted)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,11 @@ def page() -> str:
 
 @pytest.mark.parametrize(
     ("name", "parts"),
-    [("reference.md", ["commands", "settings", "batteries", "names"]), ("ftp.md", ["options"])],
+    [
+        ("reference.md", ["commands", "settings", "batteries", "names"]),
+        ("ftp.md", ["options"]),
+        ("http.md", ["site_options"]),
+    ],
 )
 def test_the_generated_parts_are_what_the_code_says(name: str, parts: list[str], generate: ModuleType) -> None:
     text = (DOCS / name).read_text(encoding="utf-8")

@@ -131,6 +131,14 @@ class Browser:
             )
         ]
 
+    def is_seen(self, selector: str) -> bool:
+        """Say whether any of an element is displayed."""
+        return bool(self._ask("GET", f"/session/{self._session}/element/{self._find(selector)}/displayed"))
+
+    def scripts(self, *, on: bool) -> None:
+        """Let the pages that are opened from now on run scripts, or not."""
+        self._devtools("Emulation.setScriptExecutionDisabled", value=not on)
+
     def wait_for(self, fact: Callable[[], Any], what: str) -> Any:
         """Return the first true value of ``fact()``."""
         return wait_until(fact, what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,24 +31,50 @@ class Site:
 Served = Callable[..., Site]
 
 
+def arguments(root: Path, certificates: Certificates) -> tuple[str, ...]:
+    """Return what serves a folder over plain TCP and over TLS."""
+    certificate = certificates.issue("localhost", "127.0.0.1", "::1", to="site")
+    return (
+        *("serve", "http", str(root), "--listen", "tcp://[::]:0", "--listen", "tls://[::]:0"),
+        *("--tls-cert", str(certificate.chain), "--tls-key", str(certificate.key)),
+    )
+
+
 @pytest.fixture
 def served(serve: Callable[..., Server], tmp_path: Path, certificates: Certificates) -> Served:
-    """Serves a folder: ``served("--allow-upload")``, over plain TCP and over TLS."""
+    """Serves a folder: ``served("--allow-upload")``."""
 
     def start(*options: str, **more: Any) -> Site:
         root = tmp_path / "root"
         root.mkdir(exist_ok=True)
-        certificate = certificates.issue("localhost", "127.0.0.1", "::1", to="site")
-        server = serve(
-            *("serve", "http", str(root), "--listen", "tcp://[::]:0", "--listen", "tls://[::]:0"),
-            *("--tls-cert", str(certificate.chain), "--tls-key", str(certificate.key)),
-            *options,
-            listening=2,
-            **more,
-        )
+        server = serve(*arguments(root, certificates), *options, listening=2, **more)
         return Site(server, root, certificates.ca)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def shared_site(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates) -> Iterator[Site]:
+    root = tmp_path_factory.mktemp("site")
+    server = Server((*arguments(root, certificates), "--allow-upload"))
+    try:
+        server.wait_until_ready(2)
+        yield Site(server, root, certificates.ca)
+        assert server.stop() == 0, server.said
+        server.assert_nothing_left()
+    finally:
+        server.destroy()
+
+
+@pytest.fixture
+def site(shared_site: Site) -> Iterator[Site]:
+    """A site that takes uploads: one server for all tests of a process, with an empty folder for each."""
+    said = len(shared_site.server.lines)
+    yield shared_site
+    for path in shared_site.root.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    meanwhile = "\n".join(shared_site.server.lines[said:])
+    assert "Traceback" not in meanwhile, meanwhile
 
 
 @pytest.fixture(scope="session")

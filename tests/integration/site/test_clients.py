@@ -34,14 +34,14 @@ def wget(site: Site, *arguments: str | Path, cwd: Path) -> subprocess.CompletedP
     return done
 
 
-@pytest.fixture
-def site(served: Served) -> Site:
-    made = served("--allow-upload")
-    (made.root / "small.txt").write_text("hello\n")
-    (made.root / "large.bin").write_bytes(LARGE)
-    (made.root / "sub").mkdir()
-    (made.root / "sub" / "größe & more.txt").write_text("inner\n")
-    return made
+@pytest.fixture(autouse=True)
+def files(site: Site) -> Path:
+    """What the shared site has in it."""
+    (site.root / "small.txt").write_text("hello\n")
+    (site.root / "large.bin").write_bytes(LARGE)
+    (site.root / "sub").mkdir()
+    (site.root / "sub" / "größe & more.txt").write_text("inner\n")
+    return site.root
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

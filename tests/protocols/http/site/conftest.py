@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,3 +42,31 @@ def make_site(root: Path) -> Iterator[MakeSite]:
 @pytest.fixture
 def site(make_site: MakeSite) -> Asking:
     return make_site()
+
+
+@pytest.fixture
+def digits(root: Path) -> Path:
+    """A file of ten bytes, an hour old."""
+    path = root / "digits.txt"
+    path.write_bytes(b"0123456789")
+    then_s = time.time() - 3_600
+    os.utime(path, (then_s, then_s))
+    return path
+
+
+@pytest.fixture
+def tree(root: Path) -> Path:
+    """A folder with names to be sorted, and to be escaped."""
+    (root / "b folder").mkdir()
+    (root / "A folder").mkdir()
+    for name, size_bytes, modified_s in (
+        ("img10.png", 10, 1_000_000_100),
+        ("img2.png", 3_000_000, 1_000_000_300),
+        ("Img1.png", 20, 1_000_000_200),
+        (".hidden", 1, 0),
+        ("<b>&'\".html", 5, 1_000_000_000),
+    ):
+        with (root / name).open("wb") as file:
+            file.truncate(size_bytes)
+        os.utime(root / name, (modified_s, modified_s))
+    return root

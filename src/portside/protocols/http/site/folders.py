@@ -75,13 +75,6 @@ async def redirect_to_folder(exchange: Exchange) -> None:
     await exchange.answer(301, [(b"location", location), (b"cache-control", b"no-cache")])
 
 
-async def answer_login(exchange: Exchange) -> None:
-    """Ask who somebody is, and send those who have said it back to the folder. Raises: Problem."""
-    if exchange.challenge is not None:
-        raise Problem(401, "Please log in.", {"www-authenticate": exchange.challenge.decode("ascii")})
-    await exchange.answer(303, [(b"location", b"./"), (b"cache-control", b"no-store")])
-
-
 async def _answer_listing(exchange: Exchange, query: dict[str, str], *, as_json: bool) -> None:
     rules, path, view = exchange.rules, exchange.path, parse_view(query)
     abilities = Abilities(

@@ -19,7 +19,7 @@ from portside.protocols.http.site.archives import AT_ONCE
 from portside.protocols.http.site.conditions import Fields
 from portside.protocols.http.site.exchange import Exchange, Places
 from portside.protocols.http.site.files import answer_file, open_stored
-from portside.protocols.http.site.folders import answer_application, answer_folder, answer_login, redirect_to_folder
+from portside.protocols.http.site.folders import answer_application, answer_folder, redirect_to_folder
 from portside.protocols.http.site.forms import answer_form
 from portside.protocols.http.site.heads import Heads
 from portside.protocols.http.site.login import Gate
@@ -137,9 +137,9 @@ class Site:
         await answer_file(exchange, path, stored)
 
     async def _show_folder(self, exchange: Exchange) -> None:
-        if "login" in exchange.query and self._gate.doorkeeper is not None:
-            await answer_login(exchange)
-            return
+        # Whoever has said it sees the folder at once: sent elsewhere, a browser may not say it again.
+        if exchange.challenge is not None and "login" in exchange.query:
+            raise Problem(401, "Please log in.", {"www-authenticate": exchange.challenge.decode("ascii")})
         await answer_folder(exchange)
 
     async def _show_other(self, exchange: Exchange) -> None:
