@@ -37,7 +37,7 @@ class Download:
         self._started_s = visit.network.now_s()
 
     async def move(self, data: Connection, how: Representation) -> None:
-        await send_stored(data, self._stored.file, self._offset, self._stored.entry.size_bytes, how)
+        await send_stored(data, self._stored, self._offset, how)
 
     async def complete(self, data: Connection) -> Reply:
         visit = self._visit

@@ -15,7 +15,7 @@ from portside.errors import ConnectionEnded, ConnectionLost, NetworkError, PeerE
 from portside.protocols.ftp.ascii import AsciiDecoder, AsciiEncoder
 from portside.protocols.ftp.data import Active, CannotOpen, Way
 from portside.protocols.ftp.deflate import Deflater, Inflater
-from portside.storage.contract import StorageError
+from portside.storage.contract import StorageError, Stored
 
 if TYPE_CHECKING:
     import ssl
@@ -91,19 +91,26 @@ class Protection:
 # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def send_stored(data: Connection, file: BinaryIO, offset: int, size_bytes: int, how: Representation) -> None:
+async def send_stored(data: Connection, stored: Stored, offset: int, how: Representation) -> None:
     """Send the file from the offset to its end, and end the stream."""
+    size_bytes = stored.entry.size_bytes
     if not how.is_plain:
-        await _send_changed(data, file, offset, how)
-    elif not how.pacer.is_needed:
-        await data.send_file(file, offset)
-    else:
-        while offset < size_bytes:
-            count = min(how.pacer.piece_bytes, size_bytes - offset)
-            await how.pacer.let_pass(count)
-            await data.send_file(file, offset, count)
-            offset += count
+        await _send_changed(data, stored.file, offset, how)
+    elif how.pacer.is_needed:
+        await _send_paced(data, stored.file, offset, size_bytes, how.pacer)
+    elif offset or size_bytes > SHORT_BYTES or (content := stored.read_nowait(size_bytes)) is None:
+        await data.send_file(stored.file, offset)
+    elif content:
+        await data.write(content)
     await _end(data)
+
+
+async def _send_paced(data: Connection, file: BinaryIO, offset: int, size_bytes: int, pacer: Pacer) -> None:
+    while offset < size_bytes:
+        count = min(pacer.piece_bytes, size_bytes - offset)
+        await pacer.let_pass(count)
+        await data.send_file(file, offset, count)
+        offset += count
 
 
 async def _end(data: Connection) -> None:
