@@ -79,8 +79,8 @@ class Server:
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_module, "LOOK_S", 0.1)
-    monkeypatch.setattr("portside.cli.top_screen.LOOK_S", 0.05)
+    monkeypatch.setattr(watch_module, "LOOK_S", 0.4)
+    monkeypatch.setattr("portside.cli.top_screen.LOOK_S", 0.2)
 
 
 def shown(server: Server, visit: Callable[[Top, Pilot[None]], Any]) -> None:

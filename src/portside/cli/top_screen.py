@@ -150,7 +150,11 @@ class Top(App[None]):
             [(str(one["pid"]), top_rows.process_cells(one, self._processes, event["busy"])) for one in processes],
         )
         errors = list(self._watch.errors)[::-1]
+        self._label("errors", f"Errors {len(errors)}" if errors else "Errors")
         self._listings["errors"].show([(str(error["seq"]), top_rows.error_cells(error)) for error in errors])
+
+    def _label(self, name: str, label: str) -> None:
+        self._main.query_one("#tabs", TabbedContent).get_tab(f"tab-{name}").label = label
 
     def _show_connections(self) -> None:
         rows = top_rows.chosen(self._watch.rows.values(), self._words, self._order, self._connections, ROWS_MAX)
