@@ -12,17 +12,21 @@ import pytest
 from portside.contracts import Battery
 from portside.errors import UsageError
 from portside.protocols import catalogue
+from support.asgi import echo
 
 
 def test_the_batteries_are_the_documented_ones() -> None:
-    assert catalogue.names() == ["echo", "discard", "daytime", "chargen", "ftp", "time", "whoami", "directory"]
+    assert catalogue.names() == [
+        *("echo", "discard", "daytime", "chargen", "ftp", "time"),
+        *("asgi", "http", "whoami", "directory"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "port"),
     [
         *(("echo", 7), ("discard", 9), ("daytime", 13), ("chargen", 19)),
-        *(("ftp", 21), ("time", 37), ("whoami", 80), ("directory", 6168)),
+        *(("ftp", 21), ("time", 37), ("asgi", 80), ("http", 80), ("whoami", 80), ("directory", 6168)),
     ],
 )
 def test_a_battery_has_the_port_of_its_rfc_and_a_sentence(name: str, port: int) -> None:
@@ -32,9 +36,13 @@ def test_a_battery_has_the_port_of_its_rfc_and_a_sentence(name: str, port: int) 
     assert not spec.sentence.endswith(".")
 
 
+# By battery, what it cannot do without.
+NEEDED: dict[str, dict[str, object]] = {"asgi": {"app": "x:app", "find": lambda *_, **__: echo}}
+
+
 @pytest.mark.parametrize("name", catalogue.names())
 def test_every_battery_loads_and_is_what_its_description_says(name: str) -> None:
-    spec, battery = catalogue.describe(name), catalogue.load(name)
+    spec, battery = catalogue.describe(name), catalogue.load(name, NEEDED.get(name))
     assert isinstance(battery, Battery)
     assert (battery.name, battery.port) == (spec.name, spec.port)
     assert battery.stream is not None
@@ -44,7 +52,7 @@ def test_every_battery_loads_and_is_what_its_description_says(name: str) -> None
 @pytest.mark.parametrize("name", catalogue.names())
 def test_every_option_may_be_given_its_default(name: str) -> None:
     spec = catalogue.describe(name)
-    catalogue.load(name, {option.name: option.default for option in spec.options})
+    catalogue.load(name, {option.name: option.default for option in spec.options} | NEEDED.get(name, {}))
 
 
 @pytest.mark.parametrize("name", catalogue.names())
@@ -84,7 +92,8 @@ def test_describing_imports_no_battery() -> None:
         ("Directry", "there is no battery 'Directry'; did you mean directory?"),
         (
             "zzz",
-            "there is no battery 'zzz'; there are echo, discard, daytime, chargen, ftp, time, whoami, directory",
+            "there is no battery 'zzz'; there are echo, discard, daytime, chargen, ftp, time, asgi, http, whoami, "
+            "directory",
         ),
     ],
 )

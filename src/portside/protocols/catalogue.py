@@ -179,7 +179,7 @@ _TABLE: Final[tuple[_Entry, ...]] = (
             80,
             options=(
                 BatteryOption("app", TEXT, None, "MODULE:NAME of the application", positional=True),
-                BatteryOption("root_path", TEXT, "", "path under which a proxy serves it: /shop"),
+                BatteryOption("root_path", TEXT, None, "path under which a proxy serves it: /shop"),
                 BatteryOption(
                     "forwarded_from",
                     TEXT,

@@ -35,7 +35,7 @@ class Find(Protocol):
 def asgi_battery(
     app: str | None = None,
     *,
-    root_path: str = "",
+    root_path: str | None = None,
     forwarded_from: tuple[str, ...] = (),
     lifespan: Mode = "auto",
     target_max: int = 8_192,
@@ -76,7 +76,7 @@ def asgi_battery(
         cast("Application", application),
         limits=limits,
         websocket_limits=WebSocketLimits(message_bytes=message_max, ping_s=ping, pong_s=ping, compresses=compression),
-        root_path=check_root_path(root_path),
+        root_path=check_root_path(root_path or ""),
         proxies=Proxies(forwarded_from) if forwarded_from else None,
         service=service,
     )
