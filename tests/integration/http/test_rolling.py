@@ -17,7 +17,7 @@ from integration.http.test_wire import get, wire_to
 from support.waiting import WITHIN_S, wait_until
 
 MANY = ("--limit-accept-rate", "100000", "--limit-per-ip", "10000", "--log-level", "warning", "--workers", "2")
-RELOADS = 3
+RELOADS = 2
 
 APP = """
 async def app(scope, receive, send):
@@ -30,7 +30,7 @@ async def app(scope, receive, send):
 class Askers:
     """Clients without a pause, in threads: each asks over one connection until the server says that it closes it."""
 
-    def __init__(self, port: int, threads: int = 4) -> None:
+    def __init__(self, port: int, threads: int = 2) -> None:
         self.port = port
         self.answers: list[bytes] = []
         self.failures: list[BaseException] = []
