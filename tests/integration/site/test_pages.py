@@ -311,6 +311,8 @@ def test_who_may_only_read_is_offered_to_log_in(browser: Browser, served: Served
     assert not browser.run("return document.getElementById('upload') !== null")
     browser.go(site.url("/?login", login="anna:geheim"))
     assert browser.run("return document.getElementById('upload') !== null")
+    browser.go(site.url())  # from here on it says so by itself
+    assert browser.run("return document.getElementById('upload') !== null")
     browser.click("th.size a")
     assert browser.run("return document.getElementById('upload') !== null")
     browser.complaints()
