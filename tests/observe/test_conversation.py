@@ -12,7 +12,7 @@ from portside.observe.conversation import WORDS_MAX, Conversation, Conversations
 
 
 def say(kept: Conversations, connection: str, words: str, direction: Literal["in", "out"] = "in") -> None:
-    kept.add(connection, 1_000.0, direction=direction, words=words, size_bytes=len(words))
+    kept.add(connection, 1_000.0, direction, words, len(words))
 
 
 def of(kept: Conversations, connection: str) -> Conversation:

@@ -68,11 +68,10 @@ class Conversations:
         self._ended: OrderedDict[str, Conversation] = OrderedDict()
         self.cost_bytes = 0
 
-    def add(
+    def add(  # noqa: PLR0917 - once for each message that is said: names would cost as much as all the rest
         self,
         connection: str,
         time_s: float,
-        *,
         direction: Literal["in", "out"],
         words: str,
         size_bytes: int,
@@ -89,7 +88,7 @@ class Conversations:
             words = words[: WORDS_MAX - 1] + "…"
         message = Message(conversation.said, time_s, direction, lane, words, size_bytes)
         conversation.messages.append(message)
-        self.cost_bytes += message.cost_bytes
+        self.cost_bytes += _MESSAGE_BYTES + len(words)
         if len(conversation.messages) > self._messages_kept:
             self._forget_first_of(conversation)
         while self.cost_bytes > self._bytes_max:

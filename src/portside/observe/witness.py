@@ -40,19 +40,24 @@ class Witness:
         self._clock = clock
         self._lock = threading.Lock()
         self._tell_failure: Callable[[Sight], None] = _to_nobody
-        self._tell: Callable[[Sight], None] | None = None
+        self._tell: Callable[[Sight], None] | None = None  # in a child, which has one connection
+        self._has_told = False
         self._second_s = 0.0  # the second in which failures are counted, …
         self._failures = 0  # … how many it had
-        self._end: Callable[[], None] = _nothing
+        self._ends: tuple[Callable[[], None], ...] = ()
 
     def begin(self, tell_failure: Callable[[Sight], None]) -> None:
         """Listen from now on, and tell of failures."""
         self._tell_failure = tell_failure
-        self._end = events.subscribe(self._hear, events.Spoke, events.ConnectionClosed, events.HandlerFailed)
+        self._ends = (
+            events.subscribe(self._hear_message, events.Spoke),
+            events.subscribe(self._hear, events.ConnectionClosed, events.HandlerFailed),
+        )
 
     def end(self) -> None:
         """Hear no more."""
-        self._end()
+        for end in self._ends:
+            end()
 
     def begin_in_child(self, tell: Callable[[Sight], None]) -> None:
         """Tell what is heard from now on, instead of keeping it."""
@@ -61,8 +66,8 @@ class Witness:
     def take(self, sight: Sight) -> None:
         """Keep, or tell of, what the observer of a child has told."""
         match sight:
-            case {"saw": "message"}:
-                self._keep(**{key: value for key, value in sight.items() if key != "saw"})
+            case {"saw": "message", "said": said}:
+                self._keep(*said)
             case {"saw": "end", "connection": connection, "how": how}:
                 with self._lock:
                     self._conversations.end(connection, how)
@@ -71,14 +76,7 @@ class Witness:
 
     def moved(self, connection: str, direction: Literal["in", "out"], data: bytes, at_s: float) -> None:
         """Keep bytes as a message, in the words for them."""
-        self._hear_message(
-            connection=connection,
-            time_s=at_s,
-            direction=direction,
-            words=words_of_bytes(data),
-            size_bytes=len(data),
-            lane="",
-        )
+        self._see_message(connection, at_s, direction, words_of_bytes(data), len(data), "")
 
     def conversation(self, connection: str, after: int, limit: int) -> Sight | None:
         """Return what is kept of it, newer than ``after``; None if nothing ever was."""
@@ -92,30 +90,28 @@ class Witness:
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def _hear_message(self, event: events.Event) -> None:
+        assert isinstance(event, events.Spoke)
+        self._see_message(event.connection, self._now_s(), event.direction, event.words, event.size_bytes, event.lane)
+
     def _hear(self, event: events.Event) -> None:
         match event:
-            case events.Spoke():
-                self._spoke(event)
-            case events.ConnectionClosed():
+            case events.ConnectionClosed() if self._has_heard_of(event.connection):
                 self._see({"saw": "end", "connection": event.connection, "how": shown_end(event, self._now_s())})
             case events.HandlerFailed():
                 self._see({"saw": "failure", "failure": shown_failure(event, self._now_s())})
 
-    def _spoke(self, event: events.Spoke) -> None:
-        self._hear_message(
-            connection=event.connection,
-            time_s=self._now_s(),
-            direction=event.direction,
-            words=event.words,
-            size_bytes=event.size_bytes,
-            lane=event.lane,
-        )
+    def _has_heard_of(self, connection: str) -> bool:
+        """Whether anything was said over it: the end of others is nothing to remember."""
+        return self._has_told if self._tell is not None else self._conversations.of(connection) is not None
 
-    def _hear_message(self, **said: Any) -> None:
+    def _see_message(self, *said: Any) -> None:
+        """Keep or tell a message, given as ``Conversations.add`` takes it."""
         if self._tell is None:
-            self._keep(**said)
+            self._keep(*said)
         else:
-            self._tell({"saw": "message", **said})
+            self._has_told = True
+            self._tell({"saw": "message", "said": said})
 
     def _see(self, sight: Sight) -> None:
         if self._tell is None:
@@ -123,9 +119,9 @@ class Witness:
         else:
             self._tell(sight)
 
-    def _keep(self, **said: Any) -> None:
+    def _keep(self, *said: Any) -> None:
         with self._lock:
-            self._conversations.add(**said)
+            self._conversations.add(*said)
 
     def _failed(self, failure: Sight) -> None:
         """Tell of a failure, unless there are too many of them: the ledger counts them all."""
@@ -206,8 +202,4 @@ def shown_time(at_s: float) -> str:
 
 
 def _to_nobody(sight: Sight) -> None:
-    pass
-
-
-def _nothing() -> None:
     pass
