@@ -113,6 +113,17 @@ def test_failures_of_handlers_are_kept_with_their_tracebacks(run: Run, operator:
     wait_until(lambda: counts() == (3, 3), "both counts")
 
 
+@pytest.mark.parametrize("name", ["event", "prefork", "fork"])
+def test_a_process_that_dies_is_a_failure_too(run: Run, operator: Asking, name: str) -> None:
+    server = run("crash", *operator.option, model=name)
+    with contextlib.suppress(ConnectionError):
+        exchange(server.at(), b"x")
+    (failure,) = wait_until(lambda: operator.ask("errors")["errors"], "the failure")
+    assert "ended with status 9" in failure["error"]
+    assert (failure["service"], failure["traceback"]) == ("crash", "")
+    assert (failure["peer"] is not None) == (name == "fork")
+
+
 def test_open_files_are_told_with_the_connections_they_are(run: Run, operator: Asking) -> None:
     server = run("shout", *operator.option)
     with connect(server.at()) as visitor:

@@ -237,6 +237,7 @@ class Supervisor:
         what = f"{name}: worker {record.pid} {how(status)}"
         if record.failed is not None:
             what += f": {record.failed.sentence}"
+        self.failures.add_crash(record, what)
         group = self._groups.get(name)
         if group is None or group.workers.get(record.slot) is not record:
             log.error("%s; it was retiring, its connections are lost", what)

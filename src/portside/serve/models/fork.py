@@ -29,6 +29,7 @@ from portside.events import EndReason
 from portside.net.datagrams import Mailbox, UdpMessage
 from portside.serve import channel as say
 from portside.serve.capturing import Captures
+from portside.serve.failures import crash
 from portside.serve.models.accepting import Acceptor, Visit, connect_visit
 from portside.serve.models.child import ChildWorker
 from portside.serve.models.messages import MESSAGES_AT_ONCE, waiting_messages
@@ -213,6 +214,8 @@ class House(Connections):
         how = f"its process was killed by signal {-status}" if status < 0 else f"its process ended with status {status}"
         service.ledger.count(HANDLER_FAILED)
         log.error("%s: the connection of %s is lost: %s", service.name, child.peer, how)
+        identity = None if child.row is None else child.row.id
+        self._worker.failed(crash(f"the connection is lost: {how}", identity, say.address_json(child.peer)))
         if child.row is not None and events.listening(events.ConnectionClosed):
             row = child.row
             events.emit(
