@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portside.errors import MalformedMessage
@@ -18,6 +18,7 @@ from portside.wire.malformed import Truncated
 from support.dns_messages import labels, messages, names, plain_records
 from support.packets import unsigned
 
+FEWER = settings(max_examples=50)  # a message takes longer to make up than to parse
 QUESTION = DnsMessage(0x1234, (Question("example.com.", 1),), recursion_desired=True)
 
 
@@ -35,12 +36,14 @@ def test_an_answer_points_at_its_question() -> None:
     assert parse_dns(data) == reply
 
 
+@FEWER
 @given(messages())
 def test_messages_are_parsed_as_they_were_built(message: DnsMessage) -> None:
     assert parse_dns(build_dns(message)) == message
     assert parse_dns(memoryview(build_dns(message))) == message
 
 
+@FEWER
 @given(messages(), st.data())
 def test_messages_cut_short_are_refused(message: DnsMessage, draw: st.DataObject) -> None:
     data = build_dns(message)
@@ -55,6 +58,7 @@ def different(count: int) -> st.SearchStrategy[tuple[Record, ...]]:
     return st.lists(plain_records, max_size=count, unique_by=lambda record: record.name.lower()).map(tuple)
 
 
+@FEWER
 @given(different(4), different(2), unsigned(16))
 def test_dnspython_reads_the_same(answers: tuple[Record, ...], more: tuple[Record, ...], number: int) -> None:
     """Both ways: what it makes of our bytes it writes in its own, and these say what we meant."""
