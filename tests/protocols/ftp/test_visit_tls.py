@@ -278,7 +278,10 @@ def test_a_client_that_does_not_shake_hands_is_told(tls: Tls) -> None:
     world_of(tls).run(story)
 
 
-def test_an_upload_that_ends_without_tls_s_own_end_may_have_been_cut_off(tls: Tls) -> None:
+@pytest.mark.parametrize(("is_strict", "ends"), [(True, (426, b"old", 14)), (False, (226, b"half of the fi", None))])
+def test_an_upload_that_ends_without_tls_s_own_end_may_have_been_cut_off(
+    tls: Tls, is_strict: bool, ends: tuple[int, bytes, int | None]
+) -> None:
     async def story(world: World) -> None:
         world.put("/a", b"old")
         client = await protected(world, tls)
@@ -289,25 +292,9 @@ def test_an_upload_that_ends_without_tls_s_own_end_may_have_been_cut_off(tls: Tl
         await data.write(b"half of the fi")
         data._outgoing.finish()  # the end of the stream, by somebody who cannot say close_notify
         reply = await client.reply("STOR")
-        assert (reply.code, world.content("/a")) == (426, b"old")
-        assert world.storage.interrupted_bytes("/a") == 14
+        assert (reply.code, world.content("/a"), world.storage.interrupted_bytes("/a")) == ends
 
-    world_of(tls).run(story)
-
-
-def test_who_need_not_be_strict_takes_the_end_of_the_stream_for_that_of_the_file(tls: Tls) -> None:
-    async def story(world: World) -> None:
-        client = await protected(world, tls)
-        data = await client.passive()
-        await client.send("STOR a")
-        assert (await client.reply("STOR")).code == 150
-        await client.protect()
-        await data.write(b"a whole file")
-        data._outgoing.finish()
-        assert (await client.reply("STOR")).code == 226
-        assert world.content("/a") == b"a whole file"
-
-    world_of(tls, strict_ends=False).run(story)
+    world_of(tls, strict_ends=is_strict).run(story)
 
 
 def test_abor_in_the_middle_of_a_handshake(tls: Tls) -> None:
