@@ -286,7 +286,7 @@ def test_a_token_lets_in_and_is_taken_out_of_the_address(chromium: Browser, serv
 def test_ten_thousand_connections_do_not_freeze_the_page(browser: Browser, serve: Serve) -> None:
     server = serve("serve", "asgi", "many:app", "--listen", "tcp://127.0.0.1:0", "--drain", "1s", cwd=HANDLERS)
     browser.open(f"http://127.0.0.1:{server.port}/")
-    browser.wait_for("document.querySelector('#shown').textContent === '10,000 connections'")
+    browser.wait_for("document.querySelector('#shown').textContent.startsWith('10,000 connections')")
     assert browser.run("document.querySelectorAll('#connections .grid-row').length") < 100
     browser.run(
         "window.longest = 0; new PerformanceObserver((list) => { for (const one of list.getEntries())"
@@ -299,7 +299,7 @@ def test_ten_thousand_connections_do_not_freeze_the_page(browser: Browser, serve
     browser.press("End")
     assert browser.wait_for(f"{row} && {row}.textContent") == "10.0.39.249:49999"
     browser.press("/", "10.0.17.")
-    browser.wait_for("document.querySelector('#shown').textContent === '250 of 10,000 connections'")
+    browser.wait_for("document.querySelector('#shown').textContent.startsWith('250 of 10,000 connections')")
     assert browser.run("window.longest") < 1_000  # milliseconds, on a machine that has other things to do
 
 

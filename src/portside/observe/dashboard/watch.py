@@ -1,7 +1,7 @@
 """What the dashboard knows of the server: looked up once a second for all pages together, while there are any.
 
-Looking at ten thousand connections is work for the workers that have them. So it never takes more than a twentieth of
-the time: whatever a look took, the next one waits twenty times as long, and a second at least.
+Looking at ten thousand connections is work for the workers that have them. So it takes a ninth of the time at most:
+whatever a look took, the next one waits eight times as long, within a second and ten. Pages say how old a look is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from portside.observe.dashboard.rows import Change, Row, changes_between, event_
 log = logging.getLogger("portside")
 
 LOOK_S: Final = 1.0
-LOOK_SHARE: Final = 20.0
+LOOK_SHARE: Final = 8.0
+WAIT_S_MAX: Final = 10.0
 ROWS_MAX: Final = 20_000  # connections that are shown; services say how many there are
 ROWS_A_PAGE: Final = 250
 ERRORS_KEPT: Final = 100
@@ -46,6 +47,7 @@ class Watch:
         self._last_error = 0
         self._busy: list[int] = []  # workers that did not answer the last time
         self._is_cut = False
+        self._looked_at: str | None = None  # when the connections were looked at
         self._has_looked = asyncio.Event()  # at the server: whose connections are looked at, it says
         self._bells: set[asyncio.Event] = set()
         self._task: asyncio.Task[None] | None = None
@@ -102,7 +104,7 @@ class Watch:
                 log.exception("the dashboard could not look at the server; it tries again")
                 self._note_silence(Silent("the dashboard failed to look; the log says why"))
             took_s = self._clock() - began_s
-            await asyncio.sleep(max(LOOK_S - took_s, took_s * share, LOOK_S / 10))
+            await asyncio.sleep(min(max(LOOK_S - took_s, took_s * share, LOOK_S / 10), WAIT_S_MAX))
 
     async def _look_at_server(self) -> None:
         stats = await self._ask({"do": "stats"})
@@ -116,7 +118,8 @@ class Watch:
         services = [{**service, "builtin": service["service"] in self._builtin} for service in stats["services"]]
         about = {name: value for name, value in stats.items() if name != "services"}
         self.server = {
-            "now": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "now": shown_now(),
+            "looked_at": self._looked_at,
             "server": about,
             "services": services,
             "busy": self._busy,
@@ -127,7 +130,7 @@ class Watch:
         self._ring()
 
     def _note_silence(self, error: PortsideError) -> None:
-        self.server = {"now": datetime.now(UTC).isoformat(timespec="milliseconds"), "silent": str(error)}
+        self.server = {"now": shown_now(), "silent": str(error)}
         self.looks += 1
         self._ring()
 
@@ -152,6 +155,7 @@ class Watch:
             rows.update({name: row for name, row in self.rows.items() if row[2] == pid} if theirs is None else theirs)
         self._busy = [pid for (_, pid), (theirs, _) in zip(workers, found, strict=True) if theirs is None]
         self._is_cut = any(is_cut for _, is_cut in found)
+        self._looked_at = shown_now()
         self._take(rows)
 
     async def _rows_of(
@@ -178,3 +182,8 @@ class Watch:
             self.version += 1
             self._change_event = build_event("connections", event_of(change))
             self._ring()
+
+
+def shown_now() -> str:
+    """Return the time as a page gets it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

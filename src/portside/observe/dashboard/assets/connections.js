@@ -4,6 +4,8 @@ import { byId, h, setText } from "./dom.js";
 import { address, age, bytes, number, plural } from "./format.js";
 import { Grid } from "./grid.js";
 
+const OLD_S = 4;
+
 export class Connections {
   /** `now()` is the server's time; `onOpen` and `onClose` get a connection. */
   constructor({ now, onOpen, onClose }) {
@@ -11,6 +13,7 @@ export class Connections {
     this.now = now;
     this.service = null;
     this.suggestion = "";
+    this.some = "";
     this.filter = byId("filter");
     this.order = byId("sort");
     const columns = [
@@ -84,8 +87,8 @@ export class Connections {
     if (!rows.length) this.showEmpty(words.length > 0 || this.service !== null);
     this.grid.show(rows);
     const all = this.byName.size;
-    const some = rows.length === all ? plural(all, "connection") : `${number(rows.length)} of ${plural(all, "connection")}`;
-    setText(byId("shown"), some);
+    this.some = rows.length === all ? plural(all, "connection") : `${number(rows.length)} of ${plural(all, "connection")}`;
+    this.showCount();
     setText(byId("count-connections"), number(all));
   }
 
@@ -108,8 +111,17 @@ export class Connections {
     this.filter.focus();
   }
 
+  /** Say how many there are, and how old that is where it is not of now: a busy server is not asked each second. */
+  showCount() {
+    const old = this.lookedAt ? (this.now() - this.lookedAt) / 1000 : 0;
+    setText(byId("shown"), `${this.some}${this.isCut ? ", the first of many" : ""}${old > OLD_S ? `, ${age(old)} ago` : ""}`);
+  }
+
   /** A second has passed: ages are shown anew. */
-  tick() {
+  tick(event) {
+    this.lookedAt = event.looked_at ? Date.parse(event.looked_at) : null;
+    this.isCut = event.cut;
+    this.showCount();
     this.grid.draw();
   }
 }

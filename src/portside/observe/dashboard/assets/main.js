@@ -111,7 +111,7 @@ function takeServer(event) {
   services.take(shown, at);
   workers.take(event, at);
   showFacts(event.server);
-  connections.tick();
+  connections.tick(event);
   conversation.show();
 }
 
