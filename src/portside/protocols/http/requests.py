@@ -26,7 +26,10 @@ _OTHER_VERSION: Final = re.compile(rb"[!-~]+ [!-~]+ HTTP/\d\.\d")
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ ")
 _BLANKS: Final = frozenset({b" ", b"\t"})
 # What llhttp takes for a request line as well; whatever else it takes for one, it is asked.
-_PLAIN_LINE: Final = re.compile(rb"(?:GET|HEAD) /[A-Za-z0-9/._~%!$&'()*+,;=:@?-]* HTTP/1\.1\r\n")
+_PLAIN_LINE: Final = re.compile(
+    rb"(GET|HEAD) (/[A-Za-z0-9/._~%!$&'()*+,;=:@-]*)(?:\?([A-Za-z0-9/._~%!$&'()*+,;=:@?-]*))? HTTP/1\.1\r\n"
+)
+_PLAIN_METHODS: Final = {b"GET": "GET", b"HEAD": "HEAD"}
 _NOTED: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect"})
 
 # Chunk sizes, extensions and trailers are read for nothing: a byte in a chunk of its own costs five of them, and
@@ -127,6 +130,10 @@ class RequestReader:
     def next_head(self) -> RequestHead | None:
         """Return the next request's head, None as long as it is not whole. Only when the body before it is over."""
         pending = self._pending
+        if self._last_fields and not self._searched:
+            line = _PLAIN_LINE.match(pending)
+            if line is not None and pending.startswith(self._last_fields, line.end()):
+                return self._repeat(line)
         end = pending.find(_EMPTY_LINE, self._searched)
         if end < 0:
             self._check_unfinished(pending)
@@ -163,9 +170,6 @@ class RequestReader:
         limits = self._limits
         if len(head) > limits.head_bytes:
             raise self._head_too_long()
-        line = _PLAIN_LINE.match(head)
-        if line is not None and head[line.end() :] == self._last_fields:
-            return self._repeat(head, line.end())
         headers: list[tuple[bytes, bytes]] = []
         noted: list[tuple[bytes, bytes]] = []
         self._headers, self._noted = headers, noted
@@ -188,23 +192,37 @@ class RequestReader:
             self._begin_body(framing, is_upgrade=is_upgrade)
         elif not self.body_is_over:
             raise RequestRefused(400, "where the request ends is unclear")
-        is_repeatable = line is not None and framing.length == 0 and framing.keeps_alive and framing.upgrade is None
-        self._last_fields = head[line.end() :] if line is not None and is_repeatable else b""
-        self._last_headers = headers.copy() if is_repeatable else []
+        self._note_fields(head, headers)
         return RequestHead(method, path, query, version, headers, framing, len(head))
 
-    def _repeat(self, head: bytes, line_end: int) -> RequestHead:
-        """Return the head of a request whose fields are, byte for byte, those of the one before.
+    # ── heads like the one before ────────────────────────────────────────────────────────────────────────────────────
+
+    def _note_fields(self, head: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        """Keep the fields, if nothing follows them but the next request, and that may be one of the same kind."""
+        framing = self._framing
+        self._last_fields = b""
+        if framing.length == 0 and framing.keeps_alive and framing.upgrade is None:
+            line = _PLAIN_LINE.match(head)
+            if line is not None:
+                self._last_fields = head[line.end() :]
+                self._last_headers = headers.copy()
+
+    def _repeat(self, line: re.Match[bytes]) -> RequestHead:
+        """Return the head that begins with this line, and whose fields are, byte for byte, those of the one before.
 
         llhttp is not asked again what it has just answered: a client's requests differ in little but their target.
         """
-        start = head.find(b" ")
-        target = head[start + 1 : line_end - len(b" HTTP/1.1\r\n")]
-        if len(target) > self._limits.target_bytes:
+        method, path, query = line.groups(b"")
+        size_bytes = line.end() + len(self._last_fields)
+        limits = self._limits
+        if line.end() - line.start(2) - len(b" HTTP/1.1\r\n") > limits.target_bytes:
             raise self._target_too_long()
-        method = head[:start].decode("ascii")
-        path, query, _ = parse_target(method, target)
-        return RequestHead(method, path, query, "1.1", self._last_headers.copy(), self._framing, len(head))
+        if size_bytes > limits.head_bytes:
+            raise self._head_too_long()
+        pending = self._pending
+        self._pending = pending[size_bytes:] if size_bytes < len(pending) else b""
+        headers = self._last_headers.copy()
+        return RequestHead(_PLAIN_METHODS[method], path, query, "1.1", headers, self._framing, size_bytes)
 
     def _feed_head(self, head: bytes) -> bool:
         """Return whether llhttp takes what follows for another protocol."""

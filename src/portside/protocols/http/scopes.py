@@ -62,15 +62,17 @@ class Scopes:
 
     def http(self, head: RequestHead, state: dict[str, Any]) -> dict[str, Any]:
         """Return the scope of a request; the application may change it as it likes."""
-        scope = self._http.copy()
         path = decode_path(head.path)
-        scope["method"] = head.method
-        scope["path"] = self._root_path + path if self._root_path else path
-        scope["raw_path"] = self._root + head.path
-        scope["query_string"] = head.query
-        scope["headers"] = head.headers
-        scope["extensions"] = self._extensions.copy()
-        scope["state"] = state.copy()
+        scope = {
+            **self._http,
+            "method": head.method,
+            "path": self._root_path + path if self._root_path else path,
+            "raw_path": self._root + head.path,
+            "query_string": head.query,
+            "headers": head.headers,
+            "extensions": self._extensions.copy(),
+            "state": state.copy(),
+        }
         if head.version != "1.1":
             scope["http_version"] = head.version
         if self._proxies is not None:
