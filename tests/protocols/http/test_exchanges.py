@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -316,3 +318,33 @@ def test_receive_says_that_the_response_is_over() -> None:
         assert visit.error is None
 
     run(main())
+
+
+def test_what_an_application_was_at_is_let_go_of_when_its_client_has_left() -> None:
+    ended: list[str] = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 10_000
+        finally:
+            ended.append("the generator")
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        async for piece in pieces():
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def main() -> None:
+        async with visiting(stream) as visit:
+            await visit.say(request())
+            await visit.client.read(1)
+            visit.client.abort()
+            await settle()
+            assert ended == ["the generator"]
+
+    gc.disable()
+    try:
+        run(main())
+    finally:
+        gc.enable()

@@ -85,8 +85,12 @@ class Conversation:
             raise
         finally:
             await self._leave()
-        if self._verdict is not None:
-            raise self._verdict
+        verdict, self._verdict = self._verdict, None
+        if verdict is not None:
+            try:
+                raise verdict
+            finally:
+                del verdict  # its traceback holds this frame
 
     async def _listen(self) -> None:
         try:

@@ -82,8 +82,10 @@ class Exchange:
             error = Unanswered(f"the application returned {said}")
         if error is not None and self._is_peers_doing(error):
             log.debug("an application ended when its client had left", exc_info=error)
+            let_go_of_frames(error)
             error = None
         self.conversation.application_ended(self, error)
+        del error  # its traceback holds this frame: together they would stay until a collection
 
     def _is_peers_doing(self, error: BaseException) -> bool:
         """Whether the application ended like this because it was told that the client has left."""
@@ -271,6 +273,15 @@ def came_of_leaving(error: BaseException) -> bool:
     Those have no class in common: Starlette has ClientDisconnect and WebSocketDisconnect, others call theirs alike.
     """
     return any(isinstance(one, ClientGone) or "Disconnect" in type(one).__name__ for one in _chain(error))
+
+
+def let_go_of_frames(error: BaseException) -> None:
+    """Let go of what the error's tracebacks hold: an application's generators end when nobody holds them any more.
+
+    The connection keeps what broke it, and with it all that was under way then.
+    """
+    for one in _chain(error):
+        one.__traceback__ = None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from portside import events
 from portside.errors import ConnectionLost, HandlerError
-from portside.protocols.http.exchange import ClientGone, Unanswered, came_of_leaving
+from portside.protocols.http.exchange import ClientGone, Unanswered, came_of_leaving, let_go_of_frames
 from portside.protocols.http.frames import Closed, Frames, Ponged
 from portside.protocols.http.handshake import Handshake, build_acceptance
 from portside.protocols.http.refusals import RequestRefused, build_refusal
@@ -66,8 +66,10 @@ class SocketTalk:
         if error is None and self._frames is None and not self.is_answered and self._end is None:
             error = Unanswered("the application returned without having accepted or refused a WebSocket connection")
         if error is not None and self._is_end_told and came_of_leaving(error):
+            let_go_of_frames(error)
             error = None
         self.conversation.talk_ended(self, error)
+        del error  # as in an exchange
 
     # ── the conversation's side ──────────────────────────────────────────────────────────────────────────────────────
 
