@@ -324,7 +324,7 @@ class Conversation(ModalScreen[None]):
         is_at_end = box.scroll_y >= box.max_scroll_y - 1
         lines = build_lines(diagram_of(found), max(40, box.content_size.width - 1), paint)
         if not found["messages"]:
-            lines.append("Nothing was said in words so far.")
+            lines.append("Nothing was said so far.")
         self.query_one("#words", Static).update(Text.from_ansi("\n".join(lines)))
         if is_at_end:
             self.call_after_refresh(box.scroll_end, animate=False)

@@ -92,6 +92,6 @@ export class Conversation {
     const before = this.lost ? `${plural(this.lost, "earlier message")} not kept. ` : "";
     if (this.count) return before + (this.ended ? `It is over${this.ended.detail ? `: ${this.ended.detail}` : "."}` : "");
     if (!live && this.ended) return "It is over, and nothing that was said is kept.";
-    return "Nothing was said in words so far. A handler without words of its own, such as echo, shows its bytes only in the numbers above.";
+    return "Nothing was said so far. A handler without words of its own is shown by its bytes, from now on.";
   }
 }
