@@ -333,7 +333,8 @@ def test_what_an_application_was_at_is_let_go_of_when_its_client_has_left() -> N
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200})
         try:
-            async for piece in pieces():
+            iterator = pieces()
+            async for piece in iterator:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         except OSError as raised:
             error = raised  # a frame and its error that hold each other, as in many a framework
