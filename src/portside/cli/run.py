@@ -29,6 +29,7 @@ from portside.serve.settings import (
 
 if TYPE_CHECKING:
     from portside.protocols.options import BatteryOption
+    from portside.serve.observing import Observer
 
 Configure = Callable[[], Configuration]
 
@@ -104,7 +105,6 @@ def start(configure: Configure) -> int:
 
     from portside.cli.builtin import Builtin
     from portside.observe import log
-    from portside.observe.witness import Witness
     from portside.serve import supervisor
 
     builtin = Builtin()
@@ -121,9 +121,16 @@ def start(configure: Configure) -> int:
 
         import_everything()
     try:
-        return supervisor.run(builtin.furnish(settings), reread=reread, observe=Witness)
+        return supervisor.run(builtin.furnish(settings), reread=reread, observe=_witness)
     finally:
         builtin.close()
+
+
+def _witness() -> Observer:
+    """Make the observer of a worker, in the worker: a server that nobody can ask does without its code."""
+    from portside.observe.witness import Witness
+
+    return Witness()
 
 
 def _warn_of_unused_certificates(settings: ServerSettings) -> None:

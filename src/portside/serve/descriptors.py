@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from portside.net.opened import OpenSocket, look_at
 from portside.serve import channel as say
+
+if TYPE_CHECKING:
+    from portside.net.opened import OpenSocket
 
 _KINDS: Final = (  # what a link's target begins with, and what that is
     ("socket:", "socket"),
@@ -61,6 +63,8 @@ def _row_of(number: int, connections: Mapping[int, str]) -> say.Descriptor | Non
         target = os.readlink(f"/proc/self/fd/{number}")
     except OSError:
         return None  # closed meanwhile: the one that listed the directory, or another thread's
+    from portside.net.opened import look_at  # few ask, and every worker that is born would wait for it
+
     kind = next((kind for start, kind in _KINDS if target.startswith(start)), target.partition(":")[0])
     found = look_at(number) if kind == "socket" else None
     if found is None:
