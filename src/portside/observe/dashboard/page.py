@@ -44,7 +44,7 @@ class Page:
         self._last_error = 0
         self._conversation: str | None = None
         self._last_message = 0
-        self._ended: object = None
+        self._is_told = False  # that it is looked at, though nothing may have been said
         self._conversation_due_s = 0.0
         self._wants_sockets = False
         self._sockets_due_s = 0.0
@@ -52,7 +52,7 @@ class Page:
     def want(self, conversation: str | None, *, sockets: bool) -> None:
         """Tell of this conversation from its beginning, or of none, and of sockets or not."""
         if conversation != self._conversation:
-            self._conversation, self._last_message, self._ended = conversation, 0, None
+            self._conversation, self._last_message, self._is_told = conversation, 0, False
             self._conversation_due_s = 0.0
         self._wants_sockets, self._sockets_due_s = sockets, 0.0
         self._bell.set()
@@ -139,7 +139,7 @@ class Page:
         if connection != self._conversation:
             return  # it wants another by now
         messages = found.get("messages") or []
-        is_first = self._last_message == 0
+        is_first, self._is_told = not self._is_told, True
         if messages:
             self._last_message = messages[-1]["seq"]
         if "missing" in found or found.get("ended"):
