@@ -20,7 +20,7 @@ _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _BODILESS: Final = frozenset({204, 304})  # RFC 9112 section 6.3
 _NAMES_KNOWN_MAX: Final = 1_024
-_HEADS_KNOWN_MAX: Final = 1_024
+_HEADS_KNOWN_MAX: Final = 4_096  # as many as the static site remembers of its files
 _KNOWN_HEAD_BYTES_MAX: Final = 2_048
 _HEEDED: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"content-length", b"date"}
