@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import ssl
 import subprocess
 import tarfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 
 from integration.site.conftest import Served, Site
 from support.peers import run
+from support.waiting import wait_until
 
 LARGE = os.urandom(5_000_000)
 LOGIN = ("--login", "anna:geheim")
@@ -216,6 +219,30 @@ def test_a_library_streams_both_ways(site: Site) -> None:
             assert b"".join(answer.iter_bytes()) == LARGE
         listed = client.get("/", headers={"accept": "application/json"}).json()
         assert [entry["name"] for entry in listed["entries"]] == ["sub", "large.bin", "small.txt", "streamed"]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("target", ["/sub/?zip", "/sub/?tar", "/sub/huge.png"])
+def test_who_has_had_enough_may_leave(site: Site, scheme: str, target: str) -> None:
+    with (site.root / "sub" / "huge.png").open("wb") as huge:
+        huge.truncate(1 << 40)
+    context = ssl.create_default_context(cafile=str(site.ca))
+    with httpx.Client(verify=context, trust_env=False) as client:
+        for _ in range(6):  # more than archives are made at once
+            with client.stream("GET", site.url(target, scheme=scheme)) as answer:
+                assert answer.status_code == 200
+                assert len(next(answer.iter_raw())) > 0
+            wait_until(lambda: not _is_open(site, "huge.png"), "the file is closed")
+
+
+def _is_open(site: Site, name: str) -> bool:
+    """Say whether any worker has the file open."""
+    for pid in site.server.children:
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                if os.readlink(f"/proc/{pid}/fd/{number}").endswith(name):
+                    return True
+    return False
 
 
 def test_many_at_once(site: Site) -> None:

@@ -69,6 +69,8 @@ def test_an_application_is_at_every_address_that_is_no_file(make_site: Any, tree
     assert site.get("/missing.js").status == 404  # a script that is a page would be a riddle
     assert site.get("/page.x", HTML).text == "application"
     assert site("HEAD", "/orders/17").status == 200
+    assert site.get("/b%20folder/", HTML).text == "application"  # a folder without a page of its own
+    assert site.get("/b%20folder").status == 301
 
 
 def test_an_application_without_its_page(make_site: Any, tree: Path) -> None:

@@ -6,8 +6,10 @@ taken the last.
 
 from __future__ import annotations
 
+import asyncio
 import tarfile
 import tempfile
+import threading
 import zlib
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import suppress
@@ -76,25 +78,38 @@ async def answer_archive(exchange: Exchange, form: Format) -> None:
         return
     if not exchange.archives.begin():
         raise Problem(503, "The server makes as many archives as it can; try again soon.", {"retry-after": "10"})
+    making = _Making(form.pieces(exchange.storage, exchange.path, name, exchange.rules))
     try:
-        pieces = form.pieces(exchange.storage, exchange.path, name, exchange.rules)
-        response = StreamingResponse(_in_threads(exchange, pieces))
+        response = StreamingResponse(making.pieces(exchange))
         response.raw_headers = fields
         await response(exchange.scope, exchange.receive, exchange.send)
     finally:
         exchange.archives.end()
+        # In a thread, which waits for the one that may still be at it; and nobody waits for this one: who is cancelled
+        # has no more turns.
+        asyncio.get_running_loop().run_in_executor(None, making.close)
 
 
-async def _in_threads(exchange: Exchange, pieces: Generator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the pieces, each made in a thread; whoever leaves before the end has all files closed."""
-    try:
-        while piece := await run_blocking(next, pieces, b""):
+class _Making:
+    """An archive that is being made, a piece at a time, each in a thread."""
+
+    def __init__(self, pieces: Generator[bytes]) -> None:
+        self._pieces = pieces
+        self._turn = threading.Lock()
+
+    async def pieces(self, exchange: Exchange) -> AsyncIterator[bytes]:
+        while piece := await run_blocking(self._next):
             await exchange.let_pass("out", len(piece))
             yield piece
-    finally:
-        # Where a thread is still at it, it lets go of the files when it comes to its end: nobody else has it then.
-        with suppress(ValueError):
-            pieces.close()
+
+    def _next(self) -> bytes:
+        with self._turn:
+            return next(self._pieces, b"")  # nothing more, once it is closed
+
+    def close(self) -> None:
+        """Let go of all files, wherever it stands."""
+        with self._turn:
+            self._pieces.close()
 
 
 def build_disposition(name: str) -> str:

@@ -87,7 +87,9 @@ def site_battery(
     gate = Gate(storage, doorkeeper, counters, anonymous=bool(anonymous), ban_s=ban, service=service)
     server = Server(
         cast("Application", site_application(gate, rules)),
-        limits=HttpLimits(body_bytes=None if allow_upload else 0),  # each file has the site's own limit
+        limits=HttpLimits(
+            body_bytes=None
+        ),  # of a form each file has the site's own limit, and nobody reads other bodies
         root_path=check_root_path(root_path or ""),
         proxies=Proxies(forwarded_from) if forwarded_from else None,
         service=service,

@@ -44,6 +44,8 @@ async def answer_folder(exchange: Exchange) -> None:
         if index is not None:
             await answer_file(exchange, *index)
             return
+        if exchange.rules.spa:
+            raise NoSuchFile(exchange.path)
     if not exchange.rules.listing:
         await run_blocking(exchange.storage.stat, exchange.path)  # raises, if there is nothing
         raise Problem(403, "This folder has no page to show.")

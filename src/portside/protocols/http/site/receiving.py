@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from operator import methodcaller
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import ClientDisconnect, Request
 
 from portside.protocols.http.site.problems import Problem, problem_of
 from portside.protocols.http.site.targets import is_concealed
-from portside.protocols.http.site.turns import run_blocking
+from portside.protocols.http.site.turns import run_blocking, run_to_end
 from portside.storage.contract import Entry, Storage, StorageError, Upload
 from portside.storage.failures import storage_error
 
@@ -58,7 +59,7 @@ class Reception:
             if room_bytes is not None:
                 replaced_bytes = await run_blocking(_bytes_at, exchange.storage, path)
                 room_bytes += replaced_bytes
-            upload = await run_blocking(exchange.storage.upload, path)
+            upload = await run_to_end(exchange.storage.upload, path, undo=methodcaller("abandon"))
         except StorageError as error:
             raise problem_of(error) from error
         return cls(exchange, path, upload, room_bytes=room_bytes, replaced_bytes=replaced_bytes)
@@ -78,7 +79,7 @@ class Reception:
     async def _flush(self) -> None:
         data, self._gathered, self._gathered_bytes = b"".join(self._gathered), [], 0
         try:
-            await run_blocking(self._upload.file.write, data)
+            await run_to_end(self._upload.file.write, data)
         except OSError as error:
             raise problem_of(storage_error(error, self._path)) from error
 
@@ -90,13 +91,13 @@ class Reception:
         if not await self._exchange.quota.take(self._received_bytes, self._replaced_bytes):
             raise Problem(507, QUOTA_USED_UP)
         try:
-            return await run_blocking(partial(self._upload.commit, is_withdrawn=is_withdrawn))
+            return await run_to_end(partial(self._upload.commit, is_withdrawn=is_withdrawn))
         except StorageError as error:
             raise problem_of(error) from error
 
     async def abandon(self) -> None:
         """Leave nothing of it. To be called for one that did not come about."""
-        await run_blocking(self._upload.abandon)
+        await run_to_end(self._upload.abandon)
         self._exchange.quota.forget()  # it may have been counted already
 
 
