@@ -7,13 +7,14 @@ somebody has to wait.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from portside.address import Address, from_sockaddr
 from portside.errors import ConnectionClosed
 from portside.net.closing import ClosedAtBlockEnd
 from portside.net.parking import time_out, wake_future
-from portside.net.sockets import Bound, accept_nowait, remove_path
+from portside.net.sockets import Bound, Socket, accept_nowait, remove_path
 from portside.net.turns import RUNNING
 
 if TYPE_CHECKING:
@@ -24,14 +25,18 @@ if TYPE_CHECKING:
 class EventListener(ClosedAtBlockEnd):
     """``contracts.Listener`` under an event loop."""
 
-    __slots__ = ("_address", "_bounds", "_network", "_waiters")
+    __slots__ = ("_address", "_bounds", "_network", "_sockets", "_waiters")
 
     _parked: ClassVar[int] = RUNNING  # no handler parks here: the lane calls _note
 
-    def __init__(self, bounds: list[Bound], network: EventNetwork) -> None:
-        self._bounds = bounds
-        self._address = bounds[0].address
+    def __init__(
+        self, network: EventNetwork, sockets: list[Socket], address: Address, bounds: Sequence[Bound] = ()
+    ) -> None:
+        """``bounds`` are those of sockets whose path is to be removed in the end."""
         self._network = network
+        self._sockets = sockets
+        self._address = address
+        self._bounds = bounds
         self._waiters: list[asyncio.Future[None]] = []
 
     @property
@@ -44,17 +49,17 @@ class EventListener(ClosedAtBlockEnd):
             raise TimeoutError("nobody has connected")
         until_s = None if timeout_s is None else self._network.loop.time() + timeout_s
         while connection is None:
-            for bound in self._bounds:
-                self._network.lane.watch_once(bound.socket.fileno(), self)
+            for sock in self._sockets:
+                self._network.lane.watch_once(sock.fileno(), self)
             await self._wait(until_s)
             connection = self._accept_nowait()
         return connection
 
     def _accept_nowait(self) -> EventConnection | None:
-        if not self._bounds:
+        if not self._sockets:
             raise ConnectionClosed("the listener is closed")
-        for bound in self._bounds:
-            if (accepted := accept_nowait(bound.socket)) is not None:
+        for listening in self._sockets:
+            if (accepted := accept_nowait(listening)) is not None:
                 sock, sockaddr = accepted
                 return self._network.adopt(sock, peer=from_sockaddr(sockaddr))
         return None
@@ -77,9 +82,11 @@ class EventListener(ClosedAtBlockEnd):
             wake_future(waiter)
 
     async def close(self) -> None:
-        bounds, self._bounds = self._bounds, []
-        for bound in bounds:
-            remove_path(bound)
-            self._network.lane.unwatch(bound.socket.fileno())
-            bound.socket.close()
+        sockets, self._sockets = self._sockets, []
+        if sockets:
+            for bound in self._bounds:
+                remove_path(bound)
+        for sock in sockets:
+            self._network.lane.unwatch(sock.fileno())
+            sock.close()
         self._note(0)

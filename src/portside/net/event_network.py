@@ -14,7 +14,7 @@ from portside.net.event import EventConnection
 from portside.net.event_listener import EventListener
 from portside.net.lane import Lane
 from portside.net.loop_network import LoopNetwork, parsed, parsed_to_listen, secure
-from portside.net.sockets import Socket, bind
+from portside.net.sockets import Socket, bind, listen_at, local_address
 
 if TYPE_CHECKING:
     import ssl
@@ -61,10 +61,12 @@ class EventNetwork(LoopNetwork):
 
     async def listen(self, endpoint: Endpoint | str) -> EventListener:
         endpoint = parsed_to_listen(endpoint)
+        if endpoint.host and is_ip_literal(endpoint.host):
+            sock = listen_at(endpoint)
+            return EventListener(self, [sock], local_address(sock))
         # Only a name has to be looked up, and a thread takes longer than the rest.
-        is_name = endpoint.host and not is_ip_literal(endpoint.host)
-        bounds = await self.run_blocking(bind, endpoint) if is_name else bind(endpoint)
-        return EventListener(bounds, self)
+        bounds = await self.run_blocking(bind, endpoint) if endpoint.host else bind(endpoint)
+        return EventListener(self, [bound.socket for bound in bounds], bounds[0].address, bounds)
 
     async def open_datagrams(self, endpoint: Endpoint | str, *, connect: bool = False) -> EventDatagrams:
         from portside.net.datagrams import EventDatagrams, bind_datagrams, connect_datagrams

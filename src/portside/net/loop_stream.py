@@ -218,15 +218,22 @@ class LoopStream(ParkingStream):
         self._check_open()
         if self._shut:
             return
+        if self._direct:
+            self._direct, self._shut = False, True
+            self._end_stream()
+            return
         async with self._writing():
             self._shut = True
             if self._engine is not None:
                 await self._flush()
                 await self._transmit(self._engine.close())
-            try:
-                self._shut_down()
-            except OSError as error:
-                raise self._broken(error) from error
+            self._end_stream()
+
+    def _end_stream(self) -> None:
+        try:
+            self._shut_down()
+        except OSError as error:
+            raise self._broken(error) from error
 
     # ── upgrade and end ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -141,6 +141,7 @@ __all__ = [
     "herror",
     "interface_index",
     "interface_names",
+    "listen_at",
     "local_address",
     "open_datagram",
     "open_netlink",
@@ -162,6 +163,7 @@ __all__ = [
 Socket: TypeAlias = socket.socket
 
 PORT_TRIES: Final = 16  # of finding one free port for all addresses of a name, or past a listen() that lost a race
+_TRIES: Final = range(PORT_TRIES - 1, -1, -1)  # how many are left behind each
 
 # socket.family without its enum member, which costs as much as a system call.
 _family_number: Final[Callable[[Socket], int]] = vars(socket.socket.__mro__[1])["family"].__get__
@@ -438,9 +440,25 @@ def give_to(bound: Bound, user_id: int) -> None:
     os.fchown(bound.socket.fileno(), user_id, -1)
 
 
+def listen_at(endpoint: Endpoint) -> Socket:
+    """Return the listening socket of a tcp or tls endpoint whose host is an address.
+
+    It is what ``bind`` makes, without all that a service wants to know of it: FTP listens once for each file.
+    Raises: AddressInUse, AddressNotAvailable, NotPermitted.
+    """
+    for tries_left in _TRIES:
+        port = endpoint.port or (any_port() if tries_left else 0)
+        try:
+            return _open_bound(endpoint, InternetAddress(endpoint.host, port))
+        except AddressInUse:
+            if endpoint.port or not tries_left:
+                raise
+    raise AssertionError("unreachable")
+
+
 def _bind_internet(endpoint: Endpoint) -> list[Bound]:
     addresses = _addresses_to_bind(endpoint)
-    for tries_left in reversed(range(PORT_TRIES)):
+    for tries_left in _TRIES:
         is_chosen = bool(endpoint.port) or endpoint.is_datagram or not tries_left
         try:
             return _bind_all(endpoint, addresses, endpoint.port if is_chosen else any_port())
@@ -487,17 +505,22 @@ def _bind_all(endpoint: Endpoint, addresses: list[InternetAddress], port: int) -
 
 
 def _bind_one(endpoint: Endpoint, address: InternetAddress) -> Bound:
+    sock = _open_bound(endpoint, address)
+    return Bound(endpoint.at(local_address(sock)), sock)
+
+
+def _open_bound(endpoint: Endpoint, address: InternetAddress) -> Socket:
     kind = SOCK_DGRAM if endpoint.is_datagram else SOCK_STREAM
     try:
         sock = socket.socket(family_of(address), kind)
     except OSError as error:
         if error.errno == errno.EAFNOSUPPORT and address.host == ANY_HOST:
-            return _bind_one(endpoint, InternetAddress("0.0.0.0", address.port))  # a machine without IPv6
+            return _open_bound(endpoint, InternetAddress("0.0.0.0", address.port))  # a machine without IPv6
         raise _why_not_bound(error, endpoint, address) from error
     try:  # and no ``with``: FTP makes a socket for each file
         sock.setblocking(False)
         _bind_and_listen(sock, sockaddr_of(address), endpoint)
-        return Bound(endpoint.at(local_address(sock)), sock)
+        return sock
     except OSError as error:
         sock.close()
         raise _why_not_bound(error, endpoint, address) from error

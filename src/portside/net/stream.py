@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic, time, time_ns
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal, Self, TypeAlias, cast
 
 from portside.address import Address
 from portside.contracts import LINE_BYTES_MAX, Connection, Network, TlsState
@@ -211,21 +211,22 @@ class Stream(Framing):
 
     def join(self, companion: Connection, idle_s: float) -> None:
         """Begin to share the life of this connection with another."""
-        if not isinstance(companion, Stream):
+        if Stream not in type(companion).__mro__:  # which isinstance asks in Python, as Stream is abstract
             raise TypeError(f"a companion is a connection of Portside's, not {companion!r}")
+        stream = cast("Stream", companion)
         self._check_open()
         if self._company is None:
             self._company = Company()
-        self._company.join(companion, idle_s)
+        self._company.join(stream, idle_s)
         if self._tap is not None:
-            self._tap.joined(companion)
+            self._tap.joined(stream)
         if self.ended_because is not None:  # by another thread, which had not seen the companion yet
-            companion.end(self.ended_because)
+            stream.end(self.ended_because)
 
     def part(self, companion: Connection) -> None:
         """End what ``join`` began."""
-        if self._company is not None and isinstance(companion, Stream):
-            self._company.leave(companion)
+        if self._company is not None:
+            self._company.leave(cast("Stream", companion))
 
     def companions(self) -> list[tuple[Stream, float]]:
         """Return the connections that share this one's life, each with the seconds it may be idle."""
