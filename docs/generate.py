@@ -22,7 +22,7 @@ from portside.protocols import catalogue  # noqa: E402
 from portside.protocols.options import BatteryOption  # noqa: E402
 from portside.serve.settings import SETTINGS, Setting  # noqa: E402
 
-PAGES: Final = (HERE / "reference.md", HERE / "ftp.md", HERE / "http.md")
+PAGES: Final = (HERE / "reference.md", HERE / "ftp.md", HERE / "http.md", HERE / "asgi.md")
 OPTIONS_IN_A_ROW_MAX: Final = 4  # a battery that may be told more has a page with a table of them
 _PART: Final = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -111,6 +111,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "batteries": batteries,
     "options": partial(options, "ftp"),
     "site_options": partial(options, "http"),
+    "asgi_options": partial(options, "asgi"),
     "names": names,
 }
 

@@ -47,6 +47,7 @@ def page() -> str:
         ("reference.md", ["commands", "settings", "batteries", "names"]),
         ("ftp.md", ["options"]),
         ("http.md", ["site_options"]),
+        ("asgi.md", ["asgi_options"]),
     ],
 )
 def test_the_generated_parts_are_what_the_code_says(name: str, parts: list[str], generate: ModuleType) -> None:
