@@ -9,6 +9,7 @@ that guesses made side by side count like those made one after another.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv6Network
 from typing import Final
 
@@ -22,6 +23,7 @@ BAN_S: Final = 600.0
 DELAY_S_MAX: Final = 8.0
 
 
+@lru_cache(maxsize=4_096)
 def counted_as(host: str) -> str:
     """Return who is counted for the host: an IPv4 address itself, of IPv6 the /64 that one customer has (RFC 6177)."""
     try:

@@ -8,15 +8,15 @@ again): those of processes that died are free as soon as somebody looks for room
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import mmap
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import blake2b
 from time import monotonic
+from types import TracebackType
 from typing import Final
 
 from portside.errors import LocalError
@@ -37,6 +37,31 @@ _SIZE_BYTES: Final = (_PLACES_AT + PLACES_MAX * _PLACE_WORDS) * 8
 
 _KEY: Final = struct.Struct("=qq")
 _MOST: Final = (1 << 63) - 1
+
+
+class _Exclusively:
+    """A thread lock and a file lock, held for the length of a ``with``: a login takes them three times."""
+
+    __slots__ = ("_fd", "_lock")
+
+    def __init__(self, lock: threading.Lock, fd: int) -> None:
+        self._lock, self._fd = lock, fd
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN)
+        finally:
+            self._lock.release()
 
 
 class SharedCounters:
@@ -63,15 +88,9 @@ class SharedCounters:
         self._map.close()
         os.close(self._fd)
 
-    @contextlib.contextmanager
-    def _exclusively(self) -> Iterator[None]:
-        """Keep other threads out, and other processes."""
-        with self._lock:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.lockf(self._fd, fcntl.LOCK_UN)
+    def _exclusively(self) -> _Exclusively:
+        """Keep other threads out, and other processes, for the length of a ``with``."""
+        return _Exclusively(self._lock, self._fd)
 
     def _key(self, key: str) -> tuple[int, int]:
         digest = blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16, key=self._secret).digest()

@@ -21,6 +21,7 @@ BAD_ARGUMENT: Final = 501  # "Syntax error in parameters or arguments"
 
 # RFC 959 has three or four letters; the X-forms are longer, and some have digits.
 _VERB: Final = re.compile(rb"[A-Za-z][A-Za-z0-9]{2,11}")
+_KNOWN: Final = {name.encode("ascii"): name for name in VERBS}  # as nearly every client writes them
 
 
 class MalformedCommand(MalformedMessage):
@@ -52,13 +53,16 @@ def parse_command(line: bytes) -> Command:
     Raises: MalformedCommand.
     """
     word, _, rest = remove_telnet(line).lstrip(LEFT_OVERS).partition(b" ")
-    if not _VERB.fullmatch(word):
-        raise MalformedCommand(UNRECOGNIZED, "a command begins with a word of letters")
+    verb = _KNOWN.get(word)
+    if verb is None:
+        if not _VERB.fullmatch(word):
+            raise MalformedCommand(UNRECOGNIZED, "a command begins with a word of letters")
+        verb = word.decode("ascii").upper()
     if b"\0" in rest:
         rest = rest.replace(b"\r\0", b"\r")
     if b"\0" in rest or b"\n" in rest:
         raise MalformedCommand(BAD_ARGUMENT, "an argument has no NUL and no LF")
-    return Command(word.decode("ascii").upper(), rest.decode("utf-8", "surrogateescape"))
+    return Command(verb, rest.decode("utf-8", "surrogateescape"))
 
 
 def build_command(command: Command) -> bytes:
