@@ -201,8 +201,7 @@ class LoopStream(ParkingStream):
             and self._failure is None
             and self._is_flushed()
             and not self._shut
-            and self._pace_in is None
-            and self._pace_out is None
+            and self._pace_in is self._pace_out is None
         )
 
     def pace(self, bytes_in_per_s: float | None, bytes_out_per_s: float | None) -> None:
@@ -246,8 +245,7 @@ class LoopStream(ParkingStream):
         resume: Connection | None = None,
     ) -> None:
         engine = engine_for(self, context, server_side=server_side, server_name=server_name, resume=resume)
-        self._direct = False
-        self._engine = engine
+        self._direct, self._engine = False, engine
         await self._shake_hands(engine)
         self.tls = engine.state
 
