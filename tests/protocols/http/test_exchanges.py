@@ -206,6 +206,27 @@ def test_an_application_that_listens_hears_at_once_that_the_client_has_left(how:
     run(main())
 
 
+def test_a_client_that_has_sent_ahead_is_missed_too() -> None:
+    async def main() -> None:
+        heard: list[float] = []
+
+        async def listen(scope: Scope, receive: Receive, send: Send) -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            heard.append(asyncio.get_running_loop().time())
+
+        async with visiting(listen) as visit:
+            await visit.say(request(), request())
+            await asyncio.sleep(100)
+            assert heard == []
+            visit.client.abort()
+            left_s = asyncio.get_running_loop().time()
+            await asyncio.sleep(10)
+            assert left_s <= heard[0] <= left_s + 5
+
+    run(main())
+
+
 def test_everybody_who_listens_hears_of_it_and_hears_it_again() -> None:
     async def main() -> None:
         application = Recorder()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from contextvars import copy_context
-from typing import Literal
+from typing import Final, Literal
 
 from portside import events
 from portside.contracts import Connection
@@ -24,6 +24,8 @@ from portside.protocols.http.server import Server
 from portside.protocols.http.socket_talk import INTERNAL_ERROR, SocketTalk
 from portside.protocols.http.spoken import words_of_request, words_of_response
 from portside.protocols.http.waiting import Change
+
+LOOK_S: Final = 5.0  # how often a client is looked for from which nothing is read
 
 
 class Conversation:
@@ -100,7 +102,7 @@ class Conversation:
                 if self._talk is None:
                     self._reader.receive(data)
                     while self._must_wait():
-                        await self._change.wait()
+                        await self._wait_with_an_eye_on_the_client()
                 else:
                     await self._talk.take(data)
                 if self._is_over:
@@ -124,9 +126,18 @@ class Conversation:
             exchange = self._exchange
             if self._is_over or exchange is None or exchange.is_answered:
                 return
-            if not (self._reader.body_is_over and self._reader.pending_bytes):
-                exchange.leave()
+            exchange.leave()
             await self._change.wait()
+
+    async def _wait_with_an_eye_on_the_client(self) -> None:
+        """Wait for a change. Nothing is read meanwhile, so that a client that leaves is looked for now and then."""
+        timer = self._loop.call_later(LOOK_S, self._change.wake)
+        try:
+            await self._change.wait()
+        finally:
+            timer.cancel()
+        if self._exchange is not None and self.connection.peer_has_ended:
+            self._exchange.leave()
 
     def _must_wait(self) -> bool:
         """Take what has come as far as it goes; return whether something must change before more is read."""
