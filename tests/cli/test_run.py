@@ -26,7 +26,7 @@ class Started:
         self.fails: Exception | None = None
         self.logs: list[tuple[str | None, str]] = []
 
-    def run(self, settings: ServerSettings, *, reread: Callable[[], ServerSettings]) -> int:
+    def run(self, settings: ServerSettings, *, reread: Callable[[], ServerSettings], observe: object) -> int:
         if self.fails is not None:
             raise self.fails
         self.settings, self.reread = settings, reread
@@ -74,7 +74,10 @@ def test_run_takes_every_setting_as_an_option(started: Started, tmp_path: Path) 
         "tls-key": "a.pem",
         "tls-client-ca": "a.pem",
         "tls-alpn": "x",
-        "control": "/run/x",
+        "control": str(tmp_path / "control"),
+        "dashboard": "http://127.0.0.1:2",
+        "dashboard-token": "0123456789abcdef",
+        "admin": "http://127.0.0.1:3",
         "user": "0",
         "group": "0",
         "log-format": "json",
@@ -171,7 +174,7 @@ def test_a_battery_is_told_its_arguments_as_options_or_as_pairs(started: Started
     [
         (["ecko"], "portside serve: there is no battery 'ecko'; did you mean echo?"),
         ([], "portside serve: which battery? There are echo, "),
-        (["whoami", "names=perhaps"], "portside serve whoami: names of the battery whoami is on or off"),
+        (["whoami", "names=perhaps"], "portside serve whoami: names of the battery whoami: 'perhaps' is neither"),
         (["whoami", "nams=off"], "portside serve whoami: the battery whoami takes no argument 'nams'; did you mean"),
         (["whoami", "x"], "portside serve whoami: 'x' is one argument too many"),
         (["whoami", "--names", "names=on"], "portside serve whoami: names is said twice"),
@@ -213,7 +216,7 @@ log_level = "warning"
 serve = "echo"
 listen = [":1"]
 [service.b]
-run = "speak:shout"
+run = "unheard_of:shout"
 listen = [":2"]
 """
 
@@ -278,7 +281,7 @@ def test_check_tells_all_mistakes_with_their_lines(capsys: pytest.CaptureFixture
     Path("portside.toml").write_text(TWO + 'modle = "fork"\nlimits.idle = "x"\n')
     assert main(["check"]) == 2
     assert capsys.readouterr().out.splitlines() == [
-        f"portside.toml:7: service.b.run: there is no module 'speak' in {Path.cwd()}",
+        f"portside.toml:7: service.b.run: there is no module 'unheard_of' in {Path.cwd()}",
         "portside.toml:9: service.b.modle: there is no such setting; did you mean model?",
         "portside.toml:10: service.b.limits.idle: 'x' is not a duration: write 500ms, 1s, 5m, 1h or 1d",
     ]
@@ -296,10 +299,10 @@ def test_check_tells_all_mistakes_with_their_lines(capsys: pytest.CaptureFixture
     ("code", "sentence"),
     [
         ("async def shuot(visitor): ...", "speak has no 'shout'; did you mean shuot?"),
-        ("import nothing_like_it", "cannot import speak: No module named 'nothing_like_it' (speak.py, line 1)"),
+        ("import nothing_like_it", "cannot import unheard_of: No module named 'nothing_like_it' (speak.py, line 1)"),
         ("raise KeyError('x')", "import speak failed: KeyError: 'x' (speak.py, line 1)"),
-        ("import os; os._exit(7)", "loading speak:shout ended the process with status 7"),
-        ("import os; os.kill(os.getpid(), 9)", "loading speak:shout ended the process with a signal, 9"),
+        ("import os; os._exit(7)", "loading unheard_of:shout ended the process with status 7"),
+        ("import os; os.kill(os.getpid(), 9)", "loading unheard_of:shout ended the process with a signal, 9"),
         ("raise SystemExit", "import speak failed: SystemExit: "),
     ],
 )
@@ -325,5 +328,5 @@ def test_check_as_a_process() -> None:
     Path("portside.toml").write_text(TWO)
     done = portside("check")
     assert done.returncode == 2
-    assert done.stdout.startswith("portside.toml:7: service.b.run: there is no module 'speak' in ")
+    assert done.stdout.startswith("portside.toml:7: service.b.run: there is no module 'unheard_of' in ")
     assert done.stderr == ""
