@@ -268,7 +268,7 @@ def test_up_without_a_file_or_without_services_is_a_mistake(said: Callable[[], l
 
 def test_check_says_ok(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     Path("portside.toml").write_text(TWO)
-    Path("speak.py").write_text("print('hello from the import')\nasync def shout(visitor): ...\n")
+    Path("unheard_of.py").write_text("print('hello from the import')\nasync def shout(visitor): ...\n")
     assert main(["check"]) == 0
     assert capsys.readouterr().out == "ok\n"
     assert main(["check", "portside.toml", "--json"]) == 0
@@ -298,19 +298,22 @@ def test_check_tells_all_mistakes_with_their_lines(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("code", "sentence"),
     [
-        ("async def shuot(visitor): ...", "speak has no 'shout'; did you mean shuot?"),
-        ("import nothing_like_it", "cannot import unheard_of: No module named 'nothing_like_it' (speak.py, line 1)"),
-        ("raise KeyError('x')", "import speak failed: KeyError: 'x' (speak.py, line 1)"),
+        ("async def shuot(visitor): ...", "unheard_of has no 'shout'; did you mean shuot?"),
+        (
+            "import nothing_like_it",
+            "cannot import unheard_of: No module named 'nothing_like_it' (unheard_of.py, line 1)",
+        ),
+        ("raise KeyError('x')", "import unheard_of failed: KeyError: 'x' (unheard_of.py, line 1)"),
         ("import os; os._exit(7)", "loading unheard_of:shout ended the process with status 7"),
         ("import os; os.kill(os.getpid(), 9)", "loading unheard_of:shout ended the process with a signal, 9"),
-        ("raise SystemExit", "import speak failed: SystemExit: "),
+        ("raise SystemExit", "import unheard_of failed: SystemExit: "),
     ],
 )
 def test_check_tries_handlers_in_a_process_of_their_own(
     capsys: pytest.CaptureFixture[str], code: str, sentence: str
 ) -> None:
     Path("portside.toml").write_text(TWO)
-    Path("speak.py").write_text(code)
+    Path("unheard_of.py").write_text(code)
     assert main(["check"]) == 2
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith(f"portside.toml:7: service.b.run: {sentence}")
