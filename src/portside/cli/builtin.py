@@ -7,7 +7,6 @@ ask the supervisor over its control socket; where nobody asked for one, it gets 
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -74,6 +73,8 @@ class Builtin:
         if token is not None or is_loopback(at):
             return token
         if self._told is None:
+            import secrets  # not at the start of servers that need none
+
             self._told = secrets.token_urlsafe(24)
             sys.stderr.write(f"dashboard: http://{bracketed(at.host)}:{at.port}/?token={self._told}\n")
             sys.stderr.flush()

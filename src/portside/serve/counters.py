@@ -14,7 +14,6 @@ import os
 import struct
 import threading
 from collections.abc import Callable
-from hashlib import blake2b
 from time import monotonic
 from types import TracebackType
 from typing import Final
@@ -93,6 +92,8 @@ class SharedCounters:
         return _Exclusively(self._lock, self._fd)
 
     def _key(self, key: str) -> tuple[int, int]:
+        from hashlib import blake2b  # which brings OpenSSL along: not at the start of servers that count nothing here
+
         digest = blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16, key=self._secret).digest()
         first, second = _KEY.unpack(digest)
         return first or 1, second
