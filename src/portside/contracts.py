@@ -15,11 +15,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, Self, TypeAlias, TypeVar
 
 from portside.address import Address, Endpoint, InternetAddress
-from portside.events import EndReason
 
 if TYPE_CHECKING:
     import ssl
     from concurrent.futures import Executor
+
+    from portside.events import EndReason
 
 READ_BYTES: Final = 65_536  # what read() takes at most unless told otherwise
 LINE_BYTES_MAX: Final = 65_536  # the default of --limit-line
