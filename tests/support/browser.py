@@ -119,8 +119,8 @@ class Browser:
         return self._do("/execute/sync", script=script, args=list(arguments))
 
     def text(self, selector: str) -> str:
-        """Return the text that is seen of an element."""
-        return str(self._ask("GET", f"/session/{self._session}/element/{self._find(selector)}/text"))
+        """Return the text that is seen of an element, in one step: a page may replace it between two."""
+        return str(self.run("return document.querySelector(arguments[0]).innerText", selector))
 
     def texts(self, selector: str) -> list[str]:
         """Return the texts of all elements that match."""

@@ -31,6 +31,7 @@ LATE: Final = (
     "encodings.latin_1",
     "fcntl",
     "grp",
+    "hashlib",
     "inspect",
     "ipaddress",
     "linecache",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import io
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final, NamedTuple, cast
 
@@ -74,9 +75,10 @@ class DiskUpload:
             raise StorageFailed(place.path, "the upload has ended before")
         try:
             facts = self._finish()
-            if is_withdrawn is not None and is_withdrawn():
-                raise Withdrawn(place.path)
-            os.rename(self._taken.hidden, place.name, src_dir_fd=place.parent, dst_dir_fd=place.parent)
+            with contextlib.nullcontext() if is_withdrawn is None else _alone_in(place.parent):
+                if is_withdrawn is not None and is_withdrawn():
+                    raise Withdrawn(place.path)
+                os.rename(self._taken.hidden, place.name, src_dir_fd=place.parent, dst_dir_fd=place.parent)
         except OSError as error:
             self.abandon()
             raise storage_error(error, place.path) from error
@@ -121,6 +123,21 @@ class DiskUpload:
     def _let_go(self) -> None:
         self.file.close()
         os.close(self._place.parent)
+
+
+@contextlib.contextmanager
+def _alone_in(directory: int) -> Iterator[None]:
+    """Keep others with a condition out between its check and the renaming, in other threads and processes too.
+
+    A file system that has no locks for directories (NFS) leaves that moment open.
+    """
+    descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)  # O_PATH has no locks
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def begin(place: Place, offset: int | None, care: Care) -> DiskUpload:

@@ -167,10 +167,10 @@ class _File:
 
     async def give_up(self, why: str) -> None:
         reception, self._reception = self._reception, None
-        if self._path:
-            tell(self._exchange, "upload", self._path, failed=why)
         if reception is not None:
             await reception.abandon()
+        if self._path:
+            tell(self._exchange, "upload", self._path, failed=why)
 
 
 def name_in(filename: str) -> str:

@@ -28,6 +28,7 @@ async def put_file(exchange: Exchange) -> None:
         raise _changed(there)
     reception = await Reception.begin(exchange, path)
     entry: Entry | None = None
+    failed: str | None = None
     try:
         async for piece in body_of(exchange):
             await reception.write(piece)
@@ -39,14 +40,16 @@ async def put_file(exchange: Exchange) -> None:
             else None
         )
     except ClientDisconnect:
-        tell(exchange, "upload", path, failed="the client has left before the end")
+        failed = "the client has left before the end"
         return
     except Problem as problem:
-        tell(exchange, "upload", path, failed=problem.detail)
+        failed = problem.detail
         raise
     finally:
         if entry is None:
             await reception.abandon()
+        if failed is not None:  # told last: by then nothing of it is left
+            tell(exchange, "upload", path, failed=failed)
     tell(exchange, "upload", path, size_bytes=entry.size_bytes)
     await exchange.answer(201 if there is None else 204, [(b"etag", validators_of(entry).etag)])
 
