@@ -116,7 +116,7 @@ def test_failures_of_handlers_are_kept_with_their_tracebacks(run: Run, operator:
 @pytest.mark.parametrize("name", ["event", "prefork", "fork"])
 def test_a_process_that_dies_is_a_failure_too(run: Run, operator: Asking, name: str) -> None:
     server = run("crash", *operator.option, model=name)
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(OSError):  # a reset that came before the half-close makes that ENOTCONN
         exchange(server.at(), b"x")
     (failure,) = wait_until(lambda: operator.ask("errors")["errors"], "the failure")
     assert "ended with status 9" in failure["error"]

@@ -15,6 +15,8 @@ import httpx
 from support.peers import program
 from support.waiting import WITHIN_S, wait_until
 
+# A promise that comes true when a frame is painted that shows what the page is now: the second one to come.
+PAINTED = "new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(seen)))"
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # WebDriver section 12.2
 _KEYS = {"Enter": "\ue007", "Escape": "\ue00c", "ArrowDown": "\ue015", "ArrowUp": "\ue013", "Tab": "\ue004"}
 
@@ -24,6 +26,7 @@ class Browser:
 
     def __init__(self) -> None:
         chromium, driver = program("chromium"), program("chromedriver")
+        self._runs_scripts = True
         self._home = tempfile.TemporaryDirectory(prefix="portside-browser-", ignore_cleanup_errors=True)
         self._driver = subprocess.Popen(
             [driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
@@ -73,18 +76,30 @@ class Browser:
     # ── what a person does ───────────────────────────────────────────────────────────────────────────────────────────
 
     def go(self, url: str) -> None:
-        """Open a page, and return when it has loaded."""
+        """Open a page, and return when it has loaded and can be seen."""
         self._do("/url", url=url)
+        self._see()
+
+    def _see(self) -> None:
+        """Wait until what the page has become is painted, as a person does who acts on what they see.
+
+        Chromium drops input that comes before a page's first frame. Without scripts nobody can tell.
+        """
+        if self._runs_scripts:
+            self._do("/execute/sync", script=f"return {PAINTED}", args=[])
 
     def click(self, selector: str) -> None:
+        self._see()
         self._do(f"/element/{self._find(selector)}/click")
 
     def type(self, selector: str, *keys: str) -> None:
         """Type into an element; ``Enter``, ``Escape`` and the arrows are keys of that name."""
+        self._see()
         self._do(f"/element/{self._find(selector)}/value", text="".join(_KEYS.get(key, key) for key in keys))
 
     def press(self, *keys: str) -> None:
         """Press keys, wherever the focus is."""
+        self._see()
         acts = [{"type": kind, "value": _KEYS.get(key, key)} for key in keys for kind in ("keyDown", "keyUp")]
         self._do("/actions", actions=[{"type": "key", "id": "keyboard", "actions": acts}])
 
@@ -138,6 +153,7 @@ class Browser:
     def scripts(self, *, on: bool) -> None:
         """Let the pages that are opened from now on run scripts, or not."""
         self._devtools("Emulation.setScriptExecutionDisabled", value=not on)
+        self._runs_scripts = on
 
     def wait_for(self, fact: Callable[[], Any], what: str) -> Any:
         """Return the first true value of ``fact()``."""

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from support.browser import PAINTED
 from support.peers import program
 from support.waiting import WITHIN_S, wait_until
 
@@ -69,6 +70,11 @@ class Browser:
     def open(self, url: str) -> None:
         self.command("Page.navigate", url=url)
         self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
+        self._see()
+
+    def _see(self) -> None:
+        """Wait until what the page has become is painted. Chromium drops input that comes before the first frame."""
+        self.run(f"{PAINTED}.then(() => null)")
 
     def run(self, script: str) -> Any:
         """Return what a script gives, awaited if it is a promise."""
@@ -95,6 +101,7 @@ class Browser:
 
     def click(self, selector: str) -> None:
         """Click on what the selector finds, with the mouse, where it is."""
+        self._see()
         place = self.run(
             f"(() => {{ const box = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
             " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
@@ -104,6 +111,7 @@ class Browser:
 
     def press(self, *keys: str) -> None:
         """Press keys by their names, ``Shift+`` before one that is pressed with it; other text is typed."""
+        self._see()
         for key in keys:
             name = key.removeprefix("Shift+")
             if name in _KEYS:

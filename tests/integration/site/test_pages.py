@@ -65,6 +65,7 @@ def test_dates_are_those_of_the_reader(browser: Browser, site: Site, files: Path
 def test_names_are_found_while_one_types(browser: Browser, site: Site, files: Path) -> None:
     browser.go(site.url())
     browser.press("/")
+    browser.wait_for(lambda: browser.run("return document.activeElement.id") == "q", "the field for names")
     browser.press("a", "1")
     browser.wait_for(lambda: listed(browser) == ["a10.txt"], "one name")
     assert "q=a1" in browser.run("return location.search")

@@ -170,6 +170,7 @@ def test_a_connection_is_closed_when_it_is_confirmed(browser: Browser, serve: Se
         client.sendall(b"still here")
         assert client.recv(100) == b"still here"
         browser.click(f"{ROWS} .remove button")
+        browser.wait_for("document.querySelector('#confirm').open")
         browser.click("#confirm button[value=close]")
         assert client.recv(100) == b""
     wait_for_text(browser, "is closed.")
