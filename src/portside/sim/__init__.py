@@ -1,0 +1,1 @@
+"""A simulated internet: real frames, a real TCP, and unmodified asyncio programs in virtual time."""
