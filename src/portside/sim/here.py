@@ -10,7 +10,7 @@ from typing import Protocol
 
 from portside.sim.clock import Scheduler
 from portside.sim.host_clock import HostClock
-from portside.sim.seams import Stack
+from portside.sim.seams import Names, Stack
 
 
 class Machine(Protocol):
@@ -21,6 +21,7 @@ class Machine(Protocol):
     clock: HostClock
     chance: Random  # of the programs: what ``random`` and ``os.urandom`` give
     stack: Stack
+    names: Names
     loop: AbstractEventLoop
 
 

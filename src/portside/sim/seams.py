@@ -7,6 +7,7 @@ Linux gives for the same, so that whatever sits on top cannot tell the differenc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Protocol, TypeAlias
 
@@ -227,3 +228,20 @@ class Stack(NetworkLayer, Protocol):
 
     tcp: Tcp
     udp: Udp
+
+
+# ── names ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Names(Protocol):
+    """Names of hosts to addresses, and back: a host's file of names first, then its servers of names."""
+
+    def look_up(self, host: str, family: int, done: Callable[[list[int] | OSError], object]) -> None:
+        """Find the addresses of a name, in the order to try them. ``family`` is AF_UNSPEC, AF_INET or AF_INET6.
+
+        ``done`` is called by a step of the scheduler, never at once. Errors have a number of
+        EAI_* (``socket.gaierror``).
+        """
+
+    def reverse(self, address: int, done: Callable[[str | OSError], object]) -> None:
+        """Find the name of an address."""
