@@ -44,10 +44,17 @@ class Scheduler:
         """Do this when so much time has passed."""
         heapq.heappush(self.heap, (self.now + delay_ns, next(self._count), step, argument))
 
-    def run(self, until_ns: int | None = None) -> None:
+    @property
+    def events(self) -> int:
+        """How many things were asked for that were to happen later: a number that equal runs have in common."""
+        count: int = self._count.__reduce__()[1][0]
+        return count
+
+    def run(self, until_ns: int | None = None, *, keep_time: bool = False) -> None:
         """Do everything that is to happen, until nothing is left, that time has come, or ``stop`` was called.
 
-        What is due exactly at ``until_ns`` is done; then ``now`` is that time even if nothing happened at it.
+        What is due exactly at ``until_ns`` is done; then ``now`` is that time even if nothing happened at it, or with
+        ``keep_time`` the time of what happened last.
         """
         self.stopped = False
         ready, heap, pop = self.ready, self.heap, heapq.heappop
@@ -63,7 +70,7 @@ class Scheduler:
             if time_ns > self.now:  # noqa: PLR1730 -- a call of max() for every event of a world
                 self.now = time_ns
             step(argument)
-        if until_ns is not None and not self.stopped:
+        if until_ns is not None and not self.stopped and not keep_time:
             self.now = max(self.now, until_ns)
 
     def stop(self) -> None:
