@@ -1,0 +1,54 @@
+"""A run that cannot go on says who waits, and where."""
+
+from __future__ import annotations
+
+from asyncio import Task
+from collections.abc import Iterable
+from typing import Any
+
+from portside.errors import PortsideError
+from portside.sim.clock import SECOND
+
+
+class NothingLeft(PortsideError):
+    """Nothing is left to happen in the world, and what was to be run has not ended: everybody waits for somebody."""
+
+    def __init__(self, now_ns: int, waiting: Iterable[tuple[str, Task[Any]]]) -> None:
+        self.waiting = [f"{host}: {task.get_name()} waits {where(task)}" for host, task in waiting]
+        told = "\n  ".join(self.waiting) or "nobody"
+        super().__init__(f"nothing is left to happen after {now_ns / SECOND:.9f} s, and these wait:\n  {told}")
+
+
+class TimeIsUp(PortsideError):
+    """The run has not ended within the time of the world that it was given."""
+
+    def __init__(self, limit_ns: int, waiting: Iterable[tuple[str, Task[Any]]]) -> None:
+        self.waiting = [f"{host}: {task.get_name()} waits {where(task)}" for host, task in waiting]
+        told = "\n  ".join(self.waiting)
+        super().__init__(f"not ended within {limit_ns / SECOND:g} s of the world's time; these wait:\n  {told}")
+
+
+def where(task: Task[Any]) -> str:
+    """Return the line in which a task waits: the innermost one of its coroutines that has not ended."""
+    awaited: Any = task.get_coro()
+    place = "nowhere"
+    while awaited is not None:
+        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None) or _frame_of(awaited)
+        if frame is not None:
+            code = frame.f_code
+            place = f"in {code.co_qualname}, {_short(code.co_filename)}:{frame.f_lineno}"
+        awaited = (
+            getattr(awaited, "cr_await", None)
+            or getattr(awaited, "gi_yieldfrom", None)
+            or getattr(awaited, "ag_await", None)
+        )
+    return place
+
+
+def _frame_of(awaited: Any) -> Any:
+    return getattr(awaited, "ag_frame", None)
+
+
+def _short(path: str) -> str:
+    """Return the last two parts of a path, which say enough, and the same wherever the project lies."""
+    return "/".join(path.replace("\\", "/").split("/")[-2:])
