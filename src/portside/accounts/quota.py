@@ -42,18 +42,27 @@ class Quota:
         quota_bytes = self.account.quota_bytes
         if quota_bytes is None:
             return True
-        if self.counters.value(self._key):
-            added_bytes = received_bytes - replaced_bytes
-            used_bytes = self.counters.add(self._key, added_bytes, lasts_s=BELIEVED_S) - 1
-        else:
-            used_bytes = await self._measure() - replaced_bytes  # what was received is beneath the root already
+        if not self.counters.value(self._key):
+            used_bytes = await self.measure() - replaced_bytes  # what was received is beneath the root already
+            if self._begin_count(used_bytes):
+                return used_bytes <= quota_bytes or received_bytes <= replaced_bytes
+        used_bytes = self.counters.add(self._key, received_bytes - replaced_bytes, lasts_s=BELIEVED_S) - 1
         return used_bytes <= quota_bytes or received_bytes <= replaced_bytes
 
     async def _measure(self) -> int:
         used_bytes = await self.measure()
-        self.counters.forget(self._key)
-        self.counters.add(self._key, used_bytes + 1, lasts_s=BELIEVED_S)
-        return used_bytes
+        if self._begin_count(used_bytes):
+            return used_bytes
+        return max(0, self.counters.value(self._key) - 1)
+
+    def _begin_count(self, used_bytes: int) -> bool:
+        """Count from what was measured; False if somebody has begun to count meanwhile, and perhaps taken already."""
+        count = self.counters.add(self._key, used_bytes + 1, lasts_s=BELIEVED_S)
+        if count == used_bytes + 1:
+            return True
+        if self.counters.add(self._key, -used_bytes - 1, lasts_s=BELIEVED_S) <= 0:
+            self.counters.forget(self._key)  # and somebody has had it forgotten: the next one measures
+        return False
 
     def forget(self) -> None:
         """Have it measured anew: something was taken away, and nobody has looked how much."""
