@@ -10,7 +10,6 @@ them, Ethernet's header included, its padding, preamble and check sequence not.
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass
 from typing import Final, Self, TypeAlias
 
@@ -103,12 +102,12 @@ class IpFrame(Frame):
         self.dont_fragment = False
         self.options = ()
 
-    def hop(self, source_mac: int, target_mac: int) -> Self:
-        """Return the copy that a router sends on: one hop less to live, from its own MAC to the next one's."""
-        onward = copy(self)
+    def hop(self) -> Self:
+        """Return the copy that a router sends on, with one hop less to live."""
+        onward = type(self).__new__(type(self))
+        for name in _SLOTS[type(self)]:
+            setattr(onward, name, getattr(self, name))
         onward.ttl -= 1
-        onward.source_mac = source_mac
-        onward.target_mac = target_mac
         return onward
 
 
@@ -240,6 +239,33 @@ class TcpFrame(IpFrame):
         if timestamp is not None or sack or offer is not None:
             self.size += options_bytes(self)
 
+    def hop(self) -> TcpFrame:
+        """Return the copy that a router sends on: written out, for what is copied half a million times a second."""
+        onward = TcpFrame.__new__(TcpFrame)
+        onward.protocol = TCP
+        onward.source = self.source
+        onward.target = self.target
+        onward.ttl = self.ttl - 1
+        onward.traffic_class = self.traffic_class
+        onward.flow_label = self.flow_label
+        onward.identification = self.identification
+        onward.dont_fragment = self.dont_fragment
+        onward.options = self.options
+        onward.source_port = self.source_port
+        onward.target_port = self.target_port
+        onward.sequence = self.sequence
+        onward.ack = self.ack
+        onward.flags = self.flags
+        onward.window = self.window
+        onward.payload = self.payload
+        onward.timestamp = self.timestamp
+        onward.echo = self.echo
+        onward.sack = self.sack
+        onward.offer = self.offer
+        onward.urgent = self.urgent
+        onward.size = self.size
+        return onward
+
 
 def options_bytes(segment: TcpFrame) -> int:
     """Return how long the options of a segment are, fillers included: as ``encoding`` lays them out."""
@@ -255,6 +281,11 @@ def options_bytes(segment: TcpFrame) -> int:
         length += 4 + 8 * len(segment.sack)  # two fillers, kind and length: RFC 2018 section 3
     return length
 
+
+_SLOTS: Final[dict[type, tuple[str, ...]]] = {
+    kind: tuple(name for base in kind.__mro__[:-1] for name in base.__dict__.get("__slots__", ()))
+    for kind in (OpaqueFrame, IcmpFrame, UdpFrame, TcpFrame)
+}
 
 AnyIpFrame: TypeAlias = OpaqueFrame | IcmpFrame | UdpFrame | TcpFrame
 AnyFrame: TypeAlias = RawFrame | ArpFrame | AnyIpFrame

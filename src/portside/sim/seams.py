@@ -8,6 +8,7 @@ Linux gives for the same, so that whatever sits on top cannot tell the differenc
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 from typing import Protocol, TypeAlias
 
@@ -42,13 +43,14 @@ class NetworkLayer(Protocol):
         """
 
 
-class Trouble(Protocol):
+@dataclass(frozen=True, slots=True)
+class Trouble:
     """What an ICMP error said of a packet of ours, either version's, in one shape."""
 
     error: OSError  # what a socket is told: ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EMSGSIZE…
     is_hard: bool  # whether it ends a connection that is being set up: RFC 9293 section 3.9.2.2, RFC 5461
-    mtu: int | None  # with "packet too big" and "fragmentation needed": the next hop's
-    sequence: int | None  # of TCP: the sequence number that was quoted
+    mtu: int | None = None  # with "packet too big" and "fragmentation needed": the next hop's
+    sequence: int | None = None  # of TCP: the sequence number that was quoted
 
 
 class Transport(Protocol):

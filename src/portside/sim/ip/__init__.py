@@ -1,0 +1,1 @@
+"""The network layer of a host: neighbours, routes, fragments, ICMP, and the stack that joins them."""
