@@ -15,6 +15,7 @@ class Profile:
     name: str
     rto_initial_ns: int = SECOND  # RFC 6298 section 2.1
     rto_min_ns: int = SECOND  # RFC 6298 section 2.4: SHOULD be rounded up to 1 second
+    rto_min_bounds_variation: bool = False  # the least RTO is a margin upon SRTT, as Linux's tcp_set_rto has it
     rto_max_ns: int = 60 * SECOND  # RFC 6298 section 2.5: at least 60 seconds
     rtt_granularity_ns: int = MILLISECOND  # G of RFC 6298 section 2
     syn_linear_timeouts: int = 0  # so many first retries of a SYN do not back off
@@ -30,6 +31,8 @@ class Profile:
     congestion: Literal["newreno", "cubic"] = "newreno"
     send_buffer_bytes: int = 262_144
     receive_buffer_bytes: int = 262_144
+    probes_with_data: bool = True  # RFC 9293 section 3.8.6.1: one octet at least; Linux sends none, below the window
+    syn_fails_by_any_error: bool = False  # ICMP errors that may pass end a connection attempt
     challenge_acks_per_s: int = 100  # RFC 5961 section 7
     keepalive_idle_ns: int = 7_200 * SECOND  # RFC 9293 section 3.8.4: no less than two hours
     keepalive_interval_ns: int = 75 * SECOND
@@ -45,6 +48,9 @@ RFC: Final = Profile("rfc")
 LINUX: Final = Profile(
     "linux",
     rto_min_ns=200 * MILLISECOND,  # TCP_RTO_MIN
+    rto_min_bounds_variation=True,  # __tcp_set_rto with tcp_rto_min as the least of its variation
+    probes_with_data=False,  # tcp_xmit_probe_skb
+    syn_fails_by_any_error=True,  # tcp_v4_err
     rto_max_ns=120 * SECOND,  # TCP_RTO_MAX
     syn_linear_timeouts=4,  # net.ipv4.tcp_syn_linear_timeouts, since 6.5
     delayed_ack_min_ns=40 * MILLISECOND,  # TCP_DELACK_MIN

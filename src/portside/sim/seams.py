@@ -7,7 +7,7 @@ Linux gives for the same, so that whatever sits on top cannot tell the differenc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol, TypeAlias
@@ -167,7 +167,10 @@ class Tcp(Transport, Protocol):
         Raises: OSError EADDRINUSE, EADDRNOTAVAIL.
         """
 
-    def connections(self) -> list[TcpConnection]:
+    def halt(self) -> None:
+        """Fall silent for ever: the host has crashed."""
+
+    def connections(self) -> Sequence[TcpConnection]:
         """Return every connection there is, TIME-WAIT included, in a fixed order."""
 
 

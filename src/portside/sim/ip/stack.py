@@ -109,6 +109,7 @@ class Stack:
         for interface in self.interfaces:
             interface.port = Port(interface.name, interface.mac, nowhere)
         self.loopback.turn(on=False)
+        self.tcp.halt()
 
     def count(self, what: str) -> None:
         """Count something that was dropped."""

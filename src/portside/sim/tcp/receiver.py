@@ -1,0 +1,178 @@
+"""The receiving side of a connection: which segments are acceptable, the window it offers, and when it acknowledges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from portside.sim.clock import Timer
+from portside.sim.tcp.numbers import HALF, WORD, unwrap
+from portside.sim.tcp.reassembly import Reassembly
+
+if TYPE_CHECKING:
+    from portside.sim.tcp.connection import Connection
+
+SHIFT_MAX = 14  # RFC 7323 section 2.3
+WINDOW_MAX = 65_535
+
+
+def shift_for(buffer_bytes: int) -> int:
+    """Return the least shift with which a window of so many bytes can be told."""
+    shift = 0
+    while shift < SHIFT_MAX and buffer_bytes >> shift > WINDOW_MAX:
+        shift += 1
+    return shift
+
+
+class Receiver:
+    """RCV.NXT is ``queue.next``; ``edge`` is the number behind the window that was told last, and never goes back."""
+
+    __slots__ = (
+        "_connection",
+        "_delayed",
+        "_duplicate",
+        "_quick",
+        "_unacknowledged",
+        "buffer_bytes",
+        "edge",
+        "fin_at",
+        "last_ack",
+        "queue",
+        "segment_bytes",
+        "shift",
+        "ts_recent",
+    )
+
+    def __init__(self, connection: Connection, buffer_bytes: int) -> None:
+        self._connection = connection
+        self.buffer_bytes = buffer_bytes
+        self.shift = 0
+        self.queue = Reassembly(0)
+        self.edge = 0
+        self.last_ack = 0
+        self.fin_at: int | None = None  # the number of the peer's FIN, once it has come
+        self.ts_recent = 0
+        self.segment_bytes = 536  # the longest segment that has come: what a full one is
+        self._unacknowledged = 0
+        self._quick = connection.profile.quick_acks
+        self._duplicate: tuple[int, int] | None = None  # to be told as a D-SACK
+        self._delayed = Timer(connection.scheduler, connection.acknowledge)
+
+    def begin(self, irs: int) -> None:
+        """Begin behind the peer's SYN."""
+        self.queue = Reassembly(irs + 1)
+        self.edge = self.last_ack = irs + 1
+
+    # ── what is acceptable ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def number(self, wire: int) -> int:
+        """Return the sequence number that a number of the header stands for."""
+        return unwrap(wire, self.queue.next)
+
+    def accepts(self, start: int, length: int) -> bool:
+        """Return whether a segment is in the window, or any part of it: RFC 9293 section 3.10.7.4, table 6."""
+        next_number, edge = self.queue.next, self.edge
+        if length == 0:
+            return start == next_number if edge == next_number else next_number <= start < edge
+        if edge == next_number:
+            return False
+        return next_number <= start < edge or start < next_number < start + length
+
+    def is_old(self, timestamp: int) -> bool:
+        """Return whether a timestamp is one of before: PAWS, RFC 7323 section 5.3."""
+        return (timestamp - self.ts_recent) & WORD >= HALF
+
+    # ── what has come ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take(self, start: int, data: bytes) -> None:
+        """Take data that is acceptable, and decide when it is acknowledged: RFC 5681 section 4.2."""
+        queue = self.queue
+        length = len(data)
+        if start == queue.next and not queue.has_gaps:
+            if length > queue_room(self):
+                data = data[: queue_room(self)]
+                length = len(data)
+            queue.put(start, data)
+            self.segment_bytes = max(self.segment_bytes, length)
+            self._unacknowledged += length
+            if self._quick > 0:
+                self._quick -= 1
+                self._connection.must_ack = True
+            elif self._unacknowledged >= 2 * self.segment_bytes:
+                self._connection.must_ack = True
+            else:
+                self.delay()
+            return
+        room = self.edge - start
+        duplicate = queue.put(start, data[:room] if length > room else data)
+        if self._connection.sack_on:
+            self._duplicate = duplicate
+        self._connection.must_ack = True  # out of order, or what fills a gap, or old: at once
+
+    def note_duplicate(self, start: int, end: int) -> None:
+        """Take note that all of a segment had come before: RFC 2883 section 4.1."""
+        self._duplicate = (start, end)
+
+    def delay(self) -> None:
+        """Acknowledge within a while, or with the next data of ours."""
+        if not self._delayed.is_set:
+            self._delayed.start(self._connection.profile.delayed_ack_min_ns)
+
+    def halt(self) -> None:
+        """Acknowledge nothing more."""
+        self._delayed.cancel()
+
+    # ── what is told ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def window(self) -> int:
+        """Return the window field of a segment that is sent now.
+
+        The right edge moves only by what is worth a segment (silly window syndrome: RFC 9293 section 3.8.6.2.2), and
+        never back (section 3.8.6).
+        """
+        next_number = self.queue.next
+        free = self.buffer_bytes - self.queue.ready_bytes
+        edge = next_number + max(free, 0)
+        if edge - self.edge < min(self.buffer_bytes // 2, self.segment_bytes):
+            edge = self.edge
+        window = max(edge - next_number, 0) >> self.shift
+        if next_number + (window << self.shift) < self.edge:
+            window = -(-(self.edge - next_number) >> self.shift)
+        window = min(window, WINDOW_MAX)
+        self.edge = max(self.edge, next_number + (window << self.shift))
+        return window
+
+    def told(self) -> None:
+        """Take note that a segment with an acknowledgement has left."""
+        self._delayed.cancel()
+        self._unacknowledged = 0
+        self._connection.must_ack = False
+        self.last_ack = self.queue.next
+
+    def sack(self, most: int) -> tuple[tuple[int, int], ...]:
+        """Return the blocks to tell, a duplicate first: RFC 2018 section 4, RFC 2883 section 4."""
+        duplicate, self._duplicate = self._duplicate, None
+        if duplicate is None and not self.queue.has_gaps:
+            return ()
+        told = self.queue.sack_blocks(most - (duplicate is not None))
+        blocks = told if duplicate is None else [duplicate, *told]
+        return tuple((start & WORD, end & WORD) for start, end in blocks)
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether the next segment tells any."""
+        return self._duplicate is not None or self.queue.has_gaps
+
+    def sack_bytes(self, most: int) -> int:
+        """Return how long the option is that ``sack`` would give."""
+        return 4 + 8 * min(most, len(self.queue.blocks()) + (self._duplicate is not None))
+
+    def has_opened(self) -> bool:
+        """Return whether the peer is to be told that there is room again: RFC 9293 section 3.8.6.2.2."""
+        free = self.buffer_bytes - self.queue.ready_bytes
+        opened = self.queue.next + free - self.edge
+        return opened >= min(self.buffer_bytes // 2, 2 * self.segment_bytes)
+
+
+def queue_room(receiver: Receiver) -> int:
+    """Return how many bytes from RCV.NXT on are within the window."""
+    return receiver.edge - receiver.queue.next

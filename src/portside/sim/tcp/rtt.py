@@ -1,0 +1,52 @@
+"""The round-trip time and its variation, and how long to wait for an acknowledgement. RFC 6298."""
+
+from __future__ import annotations
+
+from portside.sim.profile import Profile
+
+
+class RttEstimator:
+    """SRTT, RTTVAR and RTO in nanoseconds; ``backoff`` counts how often the RTO was doubled."""
+
+    __slots__ = ("_profile", "backoff", "base_ns", "rto_ns", "rttvar_ns", "srtt_ns")
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self.srtt_ns: int | None = None
+        self.rttvar_ns = 0
+        self.base_ns = profile.rto_initial_ns
+        self.rto_ns = self.base_ns
+        self.backoff = 0
+
+    def sample(self, rtt_ns: int) -> None:
+        """Take a measurement, of a segment that was sent once (Karn) or is known by its timestamp: sections 2 and 3."""
+        srtt_ns = self.srtt_ns
+        if srtt_ns is None:
+            self.srtt_ns = rtt_ns
+            self.rttvar_ns = rtt_ns // 2
+        else:
+            self.rttvar_ns += (abs(srtt_ns - rtt_ns) - self.rttvar_ns) // 4
+            self.srtt_ns = srtt_ns + (rtt_ns - srtt_ns) // 8
+        profile = self._profile
+        margin_ns = max(profile.rtt_granularity_ns, 4 * self.rttvar_ns)
+        if profile.rto_min_bounds_variation:
+            margin_ns = max(margin_ns, profile.rto_min_ns)
+        self.base_ns = min(max(self.srtt_ns + margin_ns, profile.rto_min_ns), profile.rto_max_ns)
+        self.rto_ns = self.base_ns
+        self.backoff = 0
+
+    def back_off(self) -> None:
+        """Wait twice as long the next time: section 5.5."""
+        self.backoff += 1
+        self.rto_ns = min(2 * self.rto_ns, self._profile.rto_max_ns)
+
+    def after_syn_loss(self) -> None:
+        """Begin with three seconds, because the SYN was lost before there was any measurement: section 5.7."""
+        if self.srtt_ns is None:
+            self.base_ns = self.rto_ns = 3 * self._profile.rto_initial_ns
+        self.backoff = 0
+
+    def forward(self) -> None:
+        """Take note that something new was acknowledged: the RTO is that of the estimate again."""
+        self.backoff = 0
+        self.rto_ns = self.base_ns
