@@ -23,7 +23,7 @@ Step: TypeAlias = Callable[[Any], object]  # what is done, with its one argument
 class Scheduler:
     """What is to happen, and when. ``now`` is in nanoseconds since the world began."""
 
-    __slots__ = ("_count", "heap", "now", "ready", "stopped")
+    __slots__ = ("_cancelled", "_count", "heap", "now", "ready", "stopped")
 
     def __init__(self) -> None:
         self.now = 0
@@ -31,6 +31,7 @@ class Scheduler:
         self.heap: list[tuple[int, int, Step, Any]] = []
         self.stopped = False
         self._count = count()
+        self._cancelled = 0
 
     def soon(self, step: Step, argument: Any = None) -> None:
         """Do this at the time that is now, after all that was asked for before."""
@@ -71,6 +72,14 @@ class Scheduler:
             step(argument)
         if until_ns is not None and not self.stopped and not keep_time:
             self.now = max(self.now, until_ns)
+
+    def cancelled(self, is_cancelled: Callable[[tuple[int, int, Step, Any]], bool]) -> None:
+        """Take note that an entry will not be needed; when most are such, they are taken out."""
+        self._cancelled += 1
+        if self._cancelled > max(1_000, len(self.heap) // 2):
+            self._cancelled = 0
+            self.heap[:] = [entry for entry in self.heap if not is_cancelled(entry)]
+            heapq.heapify(self.heap)
 
     def _run_ready(self) -> None:
         """Do what is to be done now, until nothing of it is left or ``stop`` was called."""

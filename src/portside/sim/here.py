@@ -16,13 +16,27 @@ from portside.sim.seams import Names, Stack
 class Machine(Protocol):
     """What a running program needs of the host it runs on. ``stack`` and ``loop`` are new ones after a restart."""
 
-    name: str
-    scheduler: Scheduler
-    clock: HostClock
-    chance: Random  # of the programs: what ``random`` and ``os.urandom`` give
-    stack: Stack
-    names: Names
-    loop: AbstractEventLoop
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def scheduler(self) -> Scheduler: ...
+
+    @property
+    def clock(self) -> HostClock: ...
+
+    @property
+    def chance(self) -> Random:
+        """Of the programs: what ``random`` and ``os.urandom`` give."""
+
+    @property
+    def stack(self) -> Stack: ...
+
+    @property
+    def names(self) -> Names: ...
+
+    @property
+    def loop(self) -> AbstractEventLoop: ...
 
 
 class _Here(threading.local):

@@ -228,6 +228,7 @@ class Link:
     ) -> None:
         self.name = name
         self.ports = ports
+        self.ends: Any = ()  # the devices of both ends with their ports' names, in a world
         one, other = ports
         self.there = Line(f"{name}>", scheduler, seed, (one, other), settings[0])
         self.back = Line(f"{name}<", scheduler, seed, (other, one), settings[1])

@@ -12,12 +12,13 @@ times, stay as they are.
 from __future__ import annotations
 
 from asyncio import Handle, Task
+from math import log2
 from random import Random
 from typing import Any
 
 from portside.sim.clock import Scheduler, Step
 
-STEPS = 1_000  # among so many first steps the changes of priority are: the k of the paper
+STEPS = 1_000  # among so many first steps the changes of priority are: the most that the paper's k is taken for
 
 
 class ShuffledScheduler(Scheduler):
@@ -28,7 +29,8 @@ class ShuffledScheduler(Scheduler):
     def __init__(self, chance: Random, depth: int = 3, steps: int = STEPS) -> None:
         super().__init__()
         self._chance = chance
-        self._changes = frozenset(chance.sample(range(1, steps), depth - 1))
+        # How long a run will be is not known, and most are short: so early steps are as likely as all the later ones.
+        self._changes = frozenset(int(2 ** chance.uniform(0, log2(steps))) for _ in range(depth - 1))
         self._priorities: dict[Task[Any], float] = {}
         self._lowest = 0.0
         self._steps = 0

@@ -63,7 +63,7 @@ def test_both_streams_arrive_whole(profile: Any, link: dict[str, Any]) -> None:
     nodelay=st.booleans(),
     buffer_bytes=st.sampled_from([3_000, 20_000, 262_144]),
 )
-def test_whatever_is_lost_doubled_damaged_or_overtaken(
+def test_whatever_is_lost_doubled_damaged_or_overtaken(  # noqa: PLR0917 -- drawn by hypothesis, by name
     seed: int,
     loss: float,
     reorder: float,

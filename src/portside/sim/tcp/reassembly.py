@@ -137,3 +137,13 @@ class Reassembly:
         data = b"".join(pieces)
         self.ready_bytes -= len(data)
         return data
+
+    def peek(self, limit: int) -> bytes:
+        """Return what ``take`` would, and leave it."""
+        pieces, room = [], limit
+        for piece in self._ready:
+            if room <= 0:
+                break
+            pieces.append(piece[:room])
+            room -= len(piece)
+        return b"".join(pieces)

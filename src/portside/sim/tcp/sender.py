@@ -35,7 +35,8 @@ class Sender:
     __slots__ = (
         "_base", "_buffer", "_connection", "_duplicates", "_high_rxt", "_inflation", "_is_full", "_last_sent_ns",
         "_on_way", "_rescued", "board", "congestion", "edge", "end", "fin_queued", "initial_window", "mss", "next",
-        "recovery", "recovery_point", "retransmits", "retries", "room_bytes", "rtt", "timer", "una", "window_max", "wl1", "wl2",
+        "recovery", "recovery_point", "retransmits", "retries", "room_bytes", "rtt", "timer", "una",
+        "window_max", "wl1", "wl2",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, iss: int, room_bytes: int) -> None:
