@@ -116,18 +116,18 @@ class Building:
     @_step
     def switch(self, name: str) -> Switch:
         """Make a switch that learns where everybody is."""
-        return self._add(name, Switch(name, self.scheduler))
+        return cast("Switch", self._add(name, Switch(name, self.scheduler)))
 
     @_step
     def hub(self, name: str) -> Hub:
         """Make a hub, that repeats everything to everybody."""
-        return self._add(name, Hub(name, self.scheduler))
+        return cast("Hub", self._add(name, Hub(name, self.scheduler)))
 
     def _host(
         self, name: str, stack: Callable[..., Any], interfaces: list[tuple[str, ...]], *, profile: Any, **about: Any
     ) -> Host:
         chosen = PROFILES[profile] if isinstance(profile, str) else profile or self.profile
-        host = self._add(name, Host(cast("Any", self), name, profile=chosen, make_stack=stack, **about))
+        host: Host = self._add(name, Host(cast("Any", self), name, profile=chosen, make_stack=stack, **about))
         for networks in interfaces:
             host.add_interface(*networks)
         return host

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -84,7 +85,7 @@ class Exploration:
             try:
                 digests[seed] = self.once(seed, faults)
             except Exception as error:
-                needed = shrink(faults, lambda some, seed=seed: self._fails(seed, some)) if faults else []
+                needed = shrink(faults, partial(self._fails, seed)) if faults else []
                 raise SeedFailed(seed, error, needed) from error
         return Explored(digests)
 

@@ -302,7 +302,8 @@ class Host:
         return self.spawn(self._in_thread(function, arguments), name=getattr(function, "__qualname__", "thread"))
 
     async def _in_thread(self, function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
-        return await self.loop.run_in_executor(None, function, *arguments)
+        result: Result = await self.loop.run_in_executor(None, function, *arguments)
+        return result
 
     def tasks(self) -> list[Task[Any]]:
         """Return the tasks on the host that have not ended, in the order in which they began."""

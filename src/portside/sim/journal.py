@@ -46,8 +46,8 @@ def first_difference(one: Journal, other: Journal, around: int = 3) -> str | Non
     if len(one.lines) == len(other.lines):
         return None
     place = min(len(one.lines), len(other.lines))
-    ends = [journal.lines[place] if place < len(journal.lines) else "(the end)" for journal in (one, other)]
-    return _shown(one.lines, place, *ends, around)
+    here, there = (each.lines[place] if place < len(each.lines) else "(the end)" for each in (one, other))
+    return _shown(one.lines, place, here, there, around)
 
 
 def _shown(lines: list[str], place: int, here: str, there: str, around: int) -> str:

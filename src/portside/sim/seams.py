@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from portside.sim.clock import Scheduler
 from portside.sim.frame import AnyIpFrame
@@ -22,9 +22,14 @@ End: TypeAlias = tuple[int, int]  # address, port
 class NetworkLayer(Protocol):
     """What TCP, UDP and ICMP need from IP."""
 
-    scheduler: Scheduler
-    chance: Random
-    profile: Profile
+    @property
+    def scheduler(self) -> Scheduler: ...
+
+    @property
+    def chance(self) -> Random: ...
+
+    @property
+    def profile(self) -> Profile: ...
 
     def source_for(self, target: int) -> int:
         """Return the address that a packet to there is sent from. Raises: OSError ENETUNREACH without a route."""
@@ -231,8 +236,13 @@ class Udp(Transport, Protocol):
 class Stack(NetworkLayer, Protocol):
     """A host's network layer with its transports."""
 
-    tcp: Tcp
-    udp: Udp
+    @property
+    def tcp(self) -> Any:
+        """A ``Tcp``."""
+
+    @property
+    def udp(self) -> Any:
+        """A ``Udp``."""
 
 
 # ── names ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from portside.sim.loop.addrinfo import end_of, sockaddr
+from portside.sim.loop.transport import settle
 from portside.sim.seams import End
 
 if TYPE_CHECKING:
@@ -36,16 +38,20 @@ class DatagramTransport(asyncio.DatagramTransport):
         self._extra.setdefault("socket", loop.view(self._socket, family))
         loop.keep(self)
         loop.call_soon(protocol.connection_made, self)
-        loop.step(lambda: waiter.done() or waiter.set_result(None))
+        loop.step(lambda: settle(waiter))
 
     # ── what the socket tells ────────────────────────────────────────────────────────────────────────────────────────
 
     def received(self, data: bytes, remote: End, local: End) -> None:
         address = sockaddr(remote, self._family)
-        self._loop.step(lambda: self._is_closing or self._protocol.datagram_received(data, address))
+        self._loop.step(lambda: self._hand_on(self._protocol.datagram_received, data, address))
 
     def failed(self, error: OSError) -> None:
-        self._loop.step(lambda: self._is_closing or self._protocol.error_received(error))
+        self._loop.step(lambda: self._hand_on(self._protocol.error_received, error))
+
+    def _hand_on(self, tell: Callable[..., None], *what: Any) -> None:
+        if not self._is_closing:
+            tell(*what)
 
     # ── what the program asks for ────────────────────────────────────────────────────────────────────────────────────
 

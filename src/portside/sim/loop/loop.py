@@ -26,7 +26,10 @@ SECOND: Final = 1_000_000_000
 TASKS_KEPT: Final = 64
 
 
-class SimLoop(Opening, AbstractEventLoop):
+_Loop: Any = AbstractEventLoop  # whose annotations are generic over what each callback takes
+
+
+class SimLoop(Opening, _Loop):  # type: ignore[misc]
     """An event loop on a simulated host. ``halt`` is a crash: no step of it comes any more."""
 
     def __init__(self, machine: Machine, unix_names: UnixNames) -> None:
@@ -74,11 +77,11 @@ class SimLoop(Opening, AbstractEventLoop):
         self.scheduler.cancelled(_is_cancelled)
 
     def _run(self, handle: Handle) -> None:
-        if handle._cancelled or self.is_halted:  # type: ignore[attr-defined]
+        if handle._cancelled or self.is_halted:
             return
         if here.machine is not self.machine:
             enter(self.machine)
-        handle._run()  # type: ignore[attr-defined]
+        handle._run()
 
     def step(self, callback: Callable[[], object]) -> None:
         """Call this soon, in the one context that everything which comes from the network shares."""
@@ -148,7 +151,7 @@ class SimLoop(Opening, AbstractEventLoop):
         return self._exception_handler
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
-        asyncio.BaseEventLoop.default_exception_handler(self, context)  # type: ignore[arg-type]
+        asyncio.BaseEventLoop.default_exception_handler(self, context)
 
     _current_handle = None  # what the default handler looks at in debug mode
 
@@ -240,9 +243,7 @@ class SimLoop(Opening, AbstractEventLoop):
 
     # ── threads and signals ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def run_in_executor(  # type: ignore[override]
-        self, executor: Any, func: Callable[..., Any], *args: Any
-    ) -> Future[Any]:
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Future[Any]:
         """Run blocking code in a thread of the host, in step with the world, whatever executor is asked for."""
         if executor is not None and "ProcessPool" in type(executor).__name__:
             raise NotImplementedError("a simulated host has no processes: run it in a thread")
@@ -262,7 +263,7 @@ class SimLoop(Opening, AbstractEventLoop):
     def set_default_executor(self, executor: Any) -> None:
         self._executor = executor
 
-    def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:  # type: ignore[override]
+    def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:
         self._signals[sig] = (callback, args)
 
     def remove_signal_handler(self, sig: int) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from portside.sim.addresses import MAPPED
 from portside.sim.here import Machine
 from portside.sim.loop import addrinfo
 from portside.sim.loop.datagrams import DatagramTransport
@@ -20,6 +21,9 @@ from portside.sim.sockets import SimSocket
 
 if TYPE_CHECKING:
     from portside.sim.loop.loop import SimLoop
+
+
+_Secured: Any = sslproto.SSLProtocol  # whose annotations say less than it takes
 
 
 class _Opening:
@@ -124,7 +128,7 @@ class Opening(Reading):
         family, address = info[0], info[4]
         local = None
         if local_addr is not None:
-            (found, *_) = await addrinfo.look_up(self.machine, *local_addr, family, socket.SOCK_STREAM)
+            (found, *_) = await addrinfo.look_up(self.machine, local_addr[0], local_addr[1], family, socket.SOCK_STREAM)
             local = addrinfo.end_of(found[4], family)
         return await self.connect_to(addrinfo.end_of(address, family), local, address)
 
@@ -163,7 +167,7 @@ class Opening(Reading):
             transport: Any = StreamTransport(loop, connection, protocol, waiter, extra=extra)
         else:
             context = _context_of(ssl, server_side=server_side)
-            secured = sslproto.SSLProtocol(
+            secured = _Secured(
                 loop,
                 protocol,
                 context,
@@ -216,7 +220,7 @@ class Opening(Reading):
             raise TypeError(f"transport {transport!r} is not supported by start_tls()")
         loop: Any = self
         waiter: asyncio.Future[None] = loop.create_future()
-        secured = sslproto.SSLProtocol(
+        secured = _Secured(
             loop,
             protocol,
             sslcontext,
@@ -304,7 +308,7 @@ class Opening(Reading):
             context = ssl
 
             def make_secured(connection: Any, protocol: Any, server: Any) -> None:
-                secured = sslproto.SSLProtocol(
+                secured = _Secured(
                     loop,
                     protocol,
                     context,
@@ -313,7 +317,7 @@ class Opening(Reading):
                     ssl_handshake_timeout=handshake_timeout,
                     ssl_shutdown_timeout=shutdown_timeout,
                 )
-                secured._waiter.add_done_callback(_forget_error)  # type: ignore[attr-defined]
+                secured._waiter.add_done_callback(_forget_error)
                 StreamTransport(loop, connection, secured, server=server)
 
             make = make_secured
@@ -350,10 +354,14 @@ class Opening(Reading):
             kind = socket.SOCK_DGRAM
             local = remote = None
             if local_addr is not None:
-                (found, *_) = await addrinfo.look_up(self.machine, *local_addr, family, kind, proto, flags)
+                (found, *_) = await addrinfo.look_up(
+                    self.machine, local_addr[0], local_addr[1], family, kind, proto, flags
+                )
                 family, local = found[0], addrinfo.end_of(found[4], found[0])
             if remote_addr is not None:
-                (found, *_) = await addrinfo.look_up(self.machine, *remote_addr, family, kind, proto, flags)
+                (found, *_) = await addrinfo.look_up(
+                    self.machine, remote_addr[0], remote_addr[1], family, kind, proto, flags
+                )
                 family, remote = found[0], addrinfo.end_of(found[4], found[0])
             if local is None and remote is None and not family:
                 raise ValueError("unexpected address family")
@@ -367,7 +375,7 @@ class Opening(Reading):
         return transport, protocol
 
     def _open_datagrams(self, family: int, local: Any, remote: Any, reuse: bool, user: Any, *, broadcast: bool) -> Any:
-        local = local or (0 if family == socket.AF_INET6 else addrinfo.MAPPED, 0)
+        local = local or (0 if family == socket.AF_INET6 else MAPPED, 0)
         made = self.machine.stack.udp.open(user, local, reuse=reuse, broadcast=broadcast, only_v6=True)
         if remote is not None:
             made.connect(remote)
@@ -446,7 +454,7 @@ def _server_name(ssl: Any, server_hostname: str | None, host: Any, handshake_tim
 def _context_of(ssl: Any, *, server_side: bool) -> Any:
     if not isinstance(ssl, bool):
         return ssl
-    return sslproto._create_transport_context(server_side, None)  # type: ignore[attr-defined]
+    return sslproto._create_transport_context(server_side, None)
 
 
 def _simulated(sock: Any) -> SimSocket:

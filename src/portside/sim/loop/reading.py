@@ -8,6 +8,7 @@ from asyncio.base_events import _SendfileFallbackProtocol  # type: ignore[attr-d
 from collections.abc import Callable
 from typing import Any
 
+from portside.sim.loop.transport import settle
 from portside.sim.sockets import SimSocket
 
 SENDFILE_BYTES = 256 * 1024
@@ -30,7 +31,7 @@ class _Watch:
     def _call(self) -> None:
         self._is_asked = False
         if not self._handle.cancelled() and self._is_ready():
-            self._handle._run()  # type: ignore[attr-defined]
+            self._handle._run()
             self._look()
 
     def end(self) -> None:
@@ -88,7 +89,7 @@ class Reading:
                 changed: asyncio.Future[None] = loop.create_future()
 
                 def wake(changed: asyncio.Future[None] = changed) -> None:
-                    loop.step(lambda: changed.done() or changed.set_result(None))
+                    loop.step(lambda: settle(changed))
 
                 sock.watch(wake)
                 try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from portside.sim.loop.transport import StreamTransport
@@ -37,7 +38,7 @@ class Server(asyncio.AbstractServer):
         try:
             for open_one in opens:
                 place = len(self._listeners)
-                self._listeners.append(open_one(lambda place=place: loop.step(lambda: self._accept(place))))
+                self._listeners.append(open_one(partial(loop.step, partial(self._accept, place))))
         except BaseException:
             for listener in self._listeners:
                 listener.close()

@@ -16,6 +16,12 @@ READ_BYTES: Final = 256 * 1024  # asyncio's max_size
 HIGH_WATER: Final = 64 * 1024
 
 
+def settle(waiter: asyncio.Future[None]) -> None:
+    """Let go on who waits, if anybody still does."""
+    if not waiter.done():
+        waiter.set_result(None)
+
+
 class StreamTransport(asyncio.Transport):
     """A transport on a connection, whose user it is; the protocol hears of what happens by steps of the loop."""
 
@@ -53,7 +59,7 @@ class StreamTransport(asyncio.Transport):
         loop.call_soon(protocol.connection_made, self)
         loop.step(self._begin)
         if waiter is not None:
-            loop.step(lambda: waiter.done() or waiter.set_result(None))
+            loop.step(lambda: settle(waiter))
 
     def _tell_addresses(self) -> None:
         connection = self._connection

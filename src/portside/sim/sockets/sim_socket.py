@@ -143,7 +143,7 @@ class SimSocket(socket.socket):
 
     # ── options ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def setsockopt(self, level: int, option: int, value: Any = None, length: int = 0) -> None:  # type: ignore[override]
+    def setsockopt(self, level: int, option: int, value: Any = None, length: int = 0) -> None:
         self._options[level, option] = value
         if self.connection is not None and value is not None:
             options.apply(self.connection, level, option, value)
@@ -153,7 +153,7 @@ class SimSocket(socket.socket):
             group = addrinfo.end_of((socket.inet_ntoa(value[:4]), 0))[0]
             self.machine.stack.udp.join(self.udp, group)
 
-    def getsockopt(self, level: int, option: int, length: int = 0) -> Any:  # type: ignore[override]
+    def getsockopt(self, level: int, option: int, length: int = 0) -> Any:
         match level, option:
             case socket.SOL_SOCKET, socket.SO_ERROR:
                 failure, self._failure = self._failure, None
@@ -182,7 +182,7 @@ class SimSocket(socket.socket):
         return self._timeout != 0.0
 
     @property
-    def timeout(self) -> float | None:  # type: ignore[override]
+    def timeout(self) -> float | None:
         return self._timeout
 
     def get_inheritable(self) -> bool:
@@ -210,7 +210,8 @@ class SimSocket(socket.socket):
         tcp = self.machine.stack.tcp
         probe = tcp.listen(end, 0, lambda: None, only_v6=self._only_v6)
         probe.close()
-        return probe.local
+        reserved: End = probe.local
+        return reserved
 
     def _end(self, address: Any) -> End:
         (found, *_) = self._look_up(address[0], address[1])
@@ -308,7 +309,7 @@ class SimSocket(socket.socket):
             if value is not None:
                 options.apply(self.connection, level, option, value)
 
-    def accept(self) -> tuple[Any, Any]:  # type: ignore[override]
+    def accept(self) -> tuple[Any, Any]:
         if self.listener is None:
             raise _error(errno.EINVAL)
         self._wait_until(lambda: self.listener.has_waiting, errno.EAGAIN)
@@ -420,7 +421,7 @@ class SimSocket(socket.socket):
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         return self.recvfrom(bufsize, flags)[0]
 
-    def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:  # type: ignore[override]
+    def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
         if self._type == socket.SOCK_DGRAM:
             return self._recv_datagram(bufsize, flags)
         if self.connection is None or self._is_connecting:
@@ -459,7 +460,7 @@ class SimSocket(socket.socket):
         view[: len(data)] = data
         return len(data)
 
-    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:  # type: ignore[override]
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         view = memoryview(buffer).cast("B")
         data, address = self.recvfrom(nbytes or len(view), flags)
         view[: len(data)] = data
@@ -490,7 +491,7 @@ class SimSocket(socket.socket):
         while view:
             view = view[self.send(view, flags) :]
 
-    def sendto(self, data: Any, *rest: Any) -> int:  # type: ignore[override]
+    def sendto(self, data: Any, *rest: Any) -> int:
         if self._type == socket.SOCK_STREAM:
             return self.send(data)
         address = rest[-1]
@@ -565,4 +566,5 @@ def look_up_blocking(machine: Machine, host: str, family: int) -> list[int]:
     threads.wait(register)
     if isinstance(answers[0], OSError):
         raise answers[0]
-    return answers[0]
+    found: list[int] = answers[0]
+    return found
