@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from portside.sim.frame import TcpFrame
 from portside.sim.tcp.numbers import (
     ACK,
+    CLOSE_WAIT,
     CLOSED,
-    CLOSING,
     ESTABLISHED,
     FIN,
-    FIN_SENT,
     RECEIVING,
     RST,
     SYN,
@@ -23,9 +22,12 @@ from portside.sim.tcp.numbers import (
     os_error,
     unwrap,
 )
+from portside.sim.tcp.receiver import WINDOW_MAX
 
 if TYPE_CHECKING:
     from portside.sim.tcp.connection import Connection
+
+_RESET_ERRORS: Final = {SYN_RECEIVED: errno.ECONNREFUSED, CLOSE_WAIT: errno.EPIPE}  # as Linux's tcp_reset
 
 
 def take(connection: Connection, frame: TcpFrame) -> None:
@@ -63,7 +65,9 @@ def _in_syn_sent(connection: Connection, frame: TcpFrame) -> None:
     if frame.timestamp is not None and acks_ours and not _echoes_ours(connection, frame):
         connection.tcp.refuse(frame)  # RFC 7323 section 5.5, as Linux: an answer to a SYN of before
         return
+    into = connection.into
     connection.take_offer(frame)
+    into.edge = into.queue.next + min(into.buffer_bytes, WINDOW_MAX)  # what our SYN has told
     if not acks_ours:  # both have begun at once: section 3.5, figure 7
         connection.become(SYN_RECEIVED)
         connection.out.timer.cancel()
@@ -75,10 +79,11 @@ def _in_syn_sent(connection: Connection, frame: TcpFrame) -> None:
     if rtt_ns is not None:
         out.rtt.sample(rtt_ns)
     connection.must_ack = True
+    start = into.queue.next
     if frame.payload:
-        connection.into.take(connection.into.queue.next, frame.payload)
+        into.take(start, frame.payload)
     if flags & FIN:
-        _note_fin(connection, connection.into.queue.next)
+        _note_fin(connection, start + len(frame.payload))
     _hand_on(connection)
 
 
@@ -98,7 +103,7 @@ def _in_other_states(connection: Connection, frame: TcpFrame) -> None:
         _reset(connection, number)
         return
     if flags & SYN:
-        _syn_again(connection, frame)
+        connection.challenge()  # RFC 5961 section 4.2
         return
     if not flags & ACK:
         return
@@ -137,6 +142,8 @@ def _is_acceptable(connection: Connection, frame: TcpFrame, number: int) -> bool
     if flags & RST:
         return False
     if flags & SYN and connection.state == SYN_RECEIVED and number == into.queue.next - 1:
+        if _opens_as_we_do(connection, frame):
+            return False
         connection.send_syn()  # our SYN was lost, and theirs comes again
         return False
     if flags & SYN:
@@ -157,24 +164,24 @@ def _reset(connection: Connection, number: int) -> None:
     if number != connection.into.queue.next:
         connection.challenge()
         return
-    if connection.state == SYN_RECEIVED:
-        connection.fail(os_error(errno.ECONNREFUSED))
-    elif connection.state in FIN_SENT - {"FIN-WAIT-1"} or connection.state == TIME_WAIT:
-        connection.is_abandoned = connection.is_abandoned or connection.state == TIME_WAIT
-        connection.fail(os_error(errno.EPIPE if connection.state == CLOSING else errno.ECONNRESET))
-    else:
-        connection.fail(os_error(errno.EPIPE if connection.state == "CLOSE-WAIT" else errno.ECONNRESET))
+    if connection.state == TIME_WAIT:
+        connection.is_abandoned = True  # the user was told that it is finished: that was all
+    connection.fail(os_error(_RESET_ERRORS.get(connection.state, errno.ECONNRESET)))
 
 
-def _syn_again(connection: Connection, frame: TcpFrame) -> None:
-    """Take a SYN within the window: a challenge is the answer (RFC 5961 section 4.2), but to who opens as we do."""
-    if connection.state == SYN_RECEIVED and connection.listener is None and frame.flags & ACK:
-        ack = unwrap(frame.ack, connection.out.next)
-        if ack == connection.out.next:  # simultaneous open: their SYN again, now with the acknowledgement of ours
-            connection.opened(ack)
-            connection.must_ack = True
-            return
-    connection.challenge()
+def _opens_as_we_do(connection: Connection, frame: TcpFrame) -> bool:
+    """Take their SYN again, now with the acknowledgement of ours: simultaneous open, RFC 9293 section 3.5, figure 7.
+
+    By the letter of section 3.10.7.4 this segment is before the window. Were it answered by our own SYN again, both
+    would go on like that for ever; as Linux has it, it opens the connection.
+    """
+    out = connection.out
+    ack = unwrap(frame.ack, out.next)
+    if connection.listener is not None or not frame.flags & ACK or ack != out.next:
+        return False
+    if _opens(connection, frame, ack, connection.into.number(frame.sequence), shift=0):
+        connection.must_ack = True
+    return True
 
 
 def _acknowledge(connection: Connection, frame: TcpFrame, number: int) -> bool:
@@ -182,7 +189,7 @@ def _acknowledge(connection: Connection, frame: TcpFrame, number: int) -> bool:
     out = connection.out
     ack = unwrap(frame.ack, out.next)
     if connection.state == SYN_RECEIVED:
-        return _opens(connection, frame, ack, number)
+        return _opens(connection, frame, ack, number, connection.peer_shift)
     if ack > out.next:
         connection.challenge() if connection.state in RECEIVING else connection.acknowledge()
         return False
@@ -208,7 +215,7 @@ def _acknowledge(connection: Connection, frame: TcpFrame, number: int) -> bool:
     return connection.state != CLOSED
 
 
-def _opens(connection: Connection, frame: TcpFrame, ack: int, number: int) -> bool:
+def _opens(connection: Connection, frame: TcpFrame, ack: int, number: int, shift: int) -> bool:
     """Take the acknowledgement of our SYN where we have heard theirs: the handshake is done, or it was another's."""
     out = connection.out
     if not out.una < ack <= out.next:
@@ -217,8 +224,8 @@ def _opens(connection: Connection, frame: TcpFrame, ack: int, number: int) -> bo
     if connection.listener is not None and not connection.listener.has_room():
         return False  # as Linux: dropped, and the peer will try again
     out.wl1, out.wl2 = number, ack
-    out.edge = ack + (frame.window << connection.peer_shift)
-    out.window_max = max(out.window_max, frame.window << connection.peer_shift)
+    out.edge = ack + (frame.window << shift)
+    out.window_max = max(out.window_max, frame.window << shift)
     if not out.retries:
         out.rtt.sample(connection.scheduler.now - connection.opened_ns)
     connection.opened(ack)

@@ -70,6 +70,7 @@ class Connection:
         "_idle",
         "_keepalive",
         "_keepalive_on",
+        "_last",
         "_soft_error",
         "_told_readable",
         "_ts_offset",
@@ -137,6 +138,7 @@ class Connection:
         self._keepalive_on = False
         self._keepalive = 0  # probes without an answer
         self._idle: Timer | None = None
+        self._last: Timer | None = None  # FIN-WAIT-2 of who has let go, and TIME-WAIT
 
     # ── opening ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -365,6 +367,8 @@ class Connection:
         if self.is_abandoned or self.state == CLOSED:
             return
         self.is_abandoned = True
+        if self.state == TIME_WAIT:
+            return
         if self.state == SYN_SENT:
             self._end()
         elif self.state == SYN_RECEIVED or self.linger_s == 0 or self.into.queue.ready_bytes:
@@ -392,8 +396,12 @@ class Connection:
     @keepalive.setter
     def keepalive(self, is_on: bool) -> None:
         self._keepalive_on = is_on
-        if is_on and self.state in {ESTABLISHED, CLOSE_WAIT}:
+        if is_on and self._is_kept_alive:
             self._watch_idleness()
+
+    @property
+    def _is_kept_alive(self) -> bool:
+        return self._keepalive_on and not self.is_abandoned and self.state in {ESTABLISHED, CLOSE_WAIT, FIN_WAIT_2}
 
     def _watch_idleness(self) -> None:
         if self._idle is None:
@@ -403,14 +411,15 @@ class Connection:
 
     def heard(self) -> None:
         """Take note that the peer is there."""
-        if self._idle is not None and self._keepalive_on and self.state in {ESTABLISHED, CLOSE_WAIT}:
+        if self._idle is not None and self._is_kept_alive:
             self._watch_idleness()
 
     def _has_idled(self) -> None:
-        if self.state in {TIME_WAIT, FIN_WAIT_2}:
-            self._end()
+        if not self._is_kept_alive:
             return
-        if not self._keepalive_on or self.state not in {ESTABLISHED, CLOSE_WAIT}:
+        assert self._idle is not None
+        if self.out.unacknowledged:  # the retransmission timer finds out, as in Linux's tcp_keepalive_timer
+            self._idle.start(self.keepalive_idle_ns)
             return
         if self._keepalive >= self.keepalive_count:
             self._reset_peer()
@@ -418,7 +427,6 @@ class Connection:
             return
         self._keepalive += 1
         self.emit((self.out.next - 1) & WORD, ACK)
-        assert self._idle is not None
         self._idle.start(self.keepalive_interval_ns)
 
     # ── how it goes on and ends ──────────────────────────────────────────────────────────────────────────────────────
@@ -459,8 +467,11 @@ class Connection:
     def _wait_for_fin(self) -> None:
         """Wait for the peer's FIN, but not for ever: nobody would read what comes before it."""
         if self.profile.fin_wait_2_ns is not None:
-            self._idle = Timer(self.scheduler, self._has_idled)
-            self._idle.start(self.profile.fin_wait_2_ns)
+            self._end_after(self.profile.fin_wait_2_ns)
+
+    def _end_after(self, delay_ns: int) -> None:
+        self._last = self._last or Timer(self.scheduler, self._end)
+        self._last.start(delay_ns)
 
     def their_fin(self) -> None:
         """Go on where the peer's stream has ended."""
@@ -479,8 +490,7 @@ class Connection:
         if not was_waiting:
             self.become(TIME_WAIT)
             self.out.halt()
-        self._idle = self._idle or Timer(self.scheduler, self._has_idled)
-        self._idle.start(self.profile.time_wait_ns)
+        self._end_after(self.profile.time_wait_ns)
         if not was_waiting:
             self.user.finished()
 
@@ -505,8 +515,9 @@ class Connection:
         """Let no timer ring any more."""
         self.out.halt()
         self.into.halt()
-        if self._idle is not None:
-            self._idle.cancel()
+        for timer in (self._idle, self._last):
+            if timer is not None:
+                timer.cancel()
 
     # ── ICMP ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -73,7 +73,8 @@ class Cubic:
 
     def timed_out(self, flight: int, now_ns: int) -> None:
         self._reduce(flight)
-        self.cwnd = self.mss  # section 4.8
+        self.cwnd = self.mss  # section 4.8: and the next epoch begins where slow start ends, with K of 0
+        self._w_max = 0.0
 
     def _reduce(self, flight: int) -> None:
         """Remember where it was, and how much less it shall be: sections 4.6 and 4.7."""

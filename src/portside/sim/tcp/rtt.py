@@ -47,6 +47,8 @@ class RttEstimator:
         self.backoff = 0
 
     def forward(self) -> None:
-        """Take note that something new was acknowledged: the RTO is that of the estimate again."""
+        """Take note that something new was acknowledged, of which nothing can be measured.
+
+        The RTO stays as it was backed off until there is a measurement: Karn's algorithm, RFC 6298 sections 3 and 5.
+        """
         self.backoff = 0
-        self.rto_ns = self.base_ns

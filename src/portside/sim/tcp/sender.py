@@ -285,7 +285,8 @@ class Sender:
 
     def _begin_recovery(self) -> None:
         self.recovery_point = self.next
-        self.congestion.lost(self.flight, self._connection.scheduler.now)
+        # What limited transmit has sent beyond the window does not count: RFC 5681 section 3.2, step 2.
+        self.congestion.lost(min(self.flight, self.congestion.cwnd), self._connection.scheduler.now)
         self._rescued = False
         self._high_rxt = self.una
         if self._connection.sack_on:
@@ -293,7 +294,7 @@ class Sender:
         else:
             self.recovery = "newreno"
             self._inflation = DUP_THRESH * self.mss  # RFC 5681 section 3.2, step 3
-        self._again(self.una, self.next)
+        self._again(*(self.board.next_hole(self.una, self.next) or (self.una, self.next)))
         self._connection.tell("recovery")
         self.timer.start(self.rtt.rto_ns)
 
