@@ -39,7 +39,10 @@ MAY_IMPORT_SOCKET = {
     "sim/loop/addrinfo.py",
     "sim/loop/opening.py",
     "sim/loop/reading.py",
+    "sim/loop/serving.py",
+    "sim/sockets/moving.py",
     "sim/sockets/options.py",
+    "sim/sockets/settable.py",
     "sim/sockets/sim_socket.py",
 }
 

@@ -80,6 +80,11 @@ def service_port(port: Any, flags: int = 0) -> int:
     return SERVICES[port]
 
 
+def service_of(port: int, flags: int) -> str:
+    """Return the name of a port, or its number where it has none or none is wanted."""
+    return str(port) if flags & socket.NI_NUMERICSERV else _NAMES.get(port, str(port))
+
+
 def numeric(host: Any, family: int, flags: int) -> list[int] | None:
     """Return the addresses that need no looking up, None for a name. Raises: socket.gaierror."""
     if host in {None, ""}:
@@ -138,7 +143,7 @@ async def look_up(  # noqa: PLR0917 -- as socket.getaddrinfo has them
 async def name_of(machine: Machine, address: SockAddr, flags: int = 0) -> tuple[str, str]:
     """Find the names of an address and a port: ``loop.getnameinfo``. Raises: socket.gaierror."""
     host, port = address[0], address[1]
-    service = str(port) if flags & socket.NI_NUMERICSERV else _NAMES.get(port, str(port))
+    service = service_of(port, flags)
     if flags & socket.NI_NUMERICHOST:
         return host, service
     future: asyncio.Future[str] = asyncio.get_running_loop().create_future()

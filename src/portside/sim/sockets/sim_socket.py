@@ -18,28 +18,15 @@ from portside.sim.here import Machine, here
 from portside.sim.loop import addrinfo
 from portside.sim.seams import End
 from portside.sim.sockets import options
+from portside.sim.sockets.descriptors import Descriptors
+from portside.sim.sockets.looking_up import look_up_blocking
+from portside.sim.sockets.moving import os_error
+from portside.sim.sockets.settable import Settable
 
 DATAGRAMS_BYTES_MAX: Final = 212_992  # net.core.rmem_default
 
 
-def _error(number: int) -> OSError:
-    return OSError(number, os.strerror(number))
-
-
-class _Descriptors:
-    """Two descriptors for all sockets of the process: one that is never readable, and one that always is."""
-
-    idle = -1
-    ready = -1
-
-    @classmethod
-    def get(cls, *, is_ready: bool) -> int:
-        if cls.idle < 0:
-            cls.idle, cls.ready = os.eventfd(0, os.EFD_CLOEXEC), os.eventfd(1, os.EFD_CLOEXEC)
-        return cls.ready if is_ready else cls.idle
-
-
-class SimSocket(socket.socket):
+class SimSocket(Settable):
     """See ``socket.socket``. ``connection``, ``listener`` and ``udp`` are what it stands for, in ``seams``."""
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
@@ -59,9 +46,9 @@ class SimSocket(socket.socket):
         self._type = socket.SOCK_STREAM if type == -1 else type & 0xF
         self._proto = max(proto, 0)
         if self._family not in {socket.AF_INET, socket.AF_INET6, socket.AF_UNIX}:
-            raise _error(errno.EAFNOSUPPORT)
+            raise os_error(errno.EAFNOSUPPORT)
         if self._type not in {socket.SOCK_STREAM, socket.SOCK_DGRAM}:
-            raise _error(errno.EPERM)  # raw sockets: as for who is not root
+            raise os_error(errno.EPERM)  # raw sockets: as for who is not root
         self._timeout: float | None = socket.getdefaulttimeout()
         if type != -1 and type & socket.SOCK_NONBLOCK:
             self._timeout = 0.0
@@ -103,6 +90,15 @@ class SimSocket(socket.socket):
         made._timeout = 0.0
         return made
 
+    @classmethod
+    def holding(cls, machine: Machine, connection: Any, family: int) -> SimSocket:
+        """Return a socket object to which a connection belongs: it hears of it, and closes it."""
+        made = cls.of(machine, connection, family)
+        made._is_view = False
+        made._timeout = socket.getdefaulttimeout()
+        connection.user = made
+        return made
+
     # ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
@@ -118,7 +114,7 @@ class SimSocket(socket.socket):
         return self._proto
 
     def fileno(self) -> int:
-        return -1 if self._closed else _Descriptors.get(is_ready=self.is_readable())
+        return -1 if self._closed else Descriptors.get(is_ready=self.is_readable())
 
     def detach(self) -> int:
         raise NotImplementedError("a simulated socket has no descriptor that could be detached")
@@ -138,58 +134,8 @@ class SimSocket(socket.socket):
     def getpeername(self) -> Any:
         remote = self.connection.remote if self.connection is not None else getattr(self.udp, "remote", None)
         if remote is None or self._is_connecting:
-            raise _error(errno.ENOTCONN)
+            raise os_error(errno.ENOTCONN)
         return remote if isinstance(remote, str) else addrinfo.sockaddr(remote, self._family)
-
-    # ── options ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def setsockopt(self, level: int, option: int, value: Any = None, length: int = 0) -> None:
-        self._options[level, option] = value
-        if self.connection is not None and value is not None:
-            options.apply(self.connection, level, option, value)
-        if self.udp is not None and (level, option) == (socket.SOL_SOCKET, socket.SO_BROADCAST):
-            self.udp.broadcast = bool(value)
-        if (level, option) == (socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP) and self.udp is not None:
-            group = addrinfo.end_of((socket.inet_ntoa(value[:4]), 0))[0]
-            self.machine.stack.udp.join(self.udp, group)
-
-    def getsockopt(self, level: int, option: int, length: int = 0) -> Any:
-        match level, option:
-            case socket.SOL_SOCKET, socket.SO_ERROR:
-                failure, self._failure = self._failure, None
-                return failure.errno if failure is not None else 0
-            case socket.SOL_SOCKET, socket.SO_TYPE:
-                return self._type
-            case socket.SOL_SOCKET, socket.SO_ACCEPTCONN:
-                return int(self.listener is not None)
-        found = self._options.get((level, option), options.default_of(level, option))
-        if length and isinstance(found, int):
-            return found.to_bytes(length, "little")
-        return found
-
-    def settimeout(self, value: float | None) -> None:
-        if value is not None and value < 0:
-            raise ValueError("Timeout value out of range")
-        self._timeout = value
-
-    def gettimeout(self) -> float | None:
-        return self._timeout
-
-    def setblocking(self, flag: bool) -> None:
-        self._timeout = None if flag else 0.0
-
-    def getblocking(self) -> bool:
-        return self._timeout != 0.0
-
-    @property
-    def timeout(self) -> float | None:
-        return self._timeout
-
-    def get_inheritable(self) -> bool:
-        return False
-
-    def set_inheritable(self, inheritable: bool) -> None:
-        """Do nothing: there is nobody to inherit it."""
 
     # ── opening ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -241,7 +187,7 @@ class SimSocket(socket.socket):
 
     def listen(self, backlog: int = 128) -> None:
         if self._type != socket.SOCK_STREAM:
-            raise _error(errno.EOPNOTSUPP)
+            raise os_error(errno.EOPNOTSUPP)
         if self.listener is None:
             self.listener = self.take_listener(backlog, self._changed, keep=True)
 
@@ -284,7 +230,7 @@ class SimSocket(socket.socket):
     def _connect(self, address: Any) -> None:
         if self.connection is not None:
             if not self._is_connecting and self._failure is None:
-                raise _error(errno.EISCONN)
+                raise os_error(errno.EISCONN)
             return
         if self._family == socket.AF_UNIX:
             loop: Any = self.machine.loop
@@ -311,13 +257,10 @@ class SimSocket(socket.socket):
 
     def accept(self) -> tuple[Any, Any]:
         if self.listener is None:
-            raise _error(errno.EINVAL)
+            raise os_error(errno.EINVAL)
         self._wait_until(lambda: self.listener.has_waiting, errno.EAGAIN)
         connection = self.listener.accept()
-        made = SimSocket.of(self.machine, connection, self._family)
-        made._is_view = False
-        made._timeout = socket.getdefaulttimeout()
-        connection.user = made
+        made = SimSocket.holding(self.machine, connection, self._family)
         return made, connection.remote if self._family == socket.AF_UNIX else made.getpeername()
 
     def take_connection(self) -> Any:
@@ -416,110 +359,11 @@ class SimSocket(socket.socket):
             for wake in wakes:
                 self.unwatch(wake)
 
-    # ── bytes ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def recv(self, bufsize: int, flags: int = 0) -> bytes:
-        return self.recvfrom(bufsize, flags)[0]
-
-    def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
-        if self._type == socket.SOCK_DGRAM:
-            return self._recv_datagram(bufsize, flags)
-        if self.connection is None or self._is_connecting:
-            raise _error(errno.ENOTCONN)
-        self._wait_until(self.is_readable, errno.EAGAIN)
-        connection = self.connection
-        if connection.readable_bytes and not self._shut_reading:
-            if flags & socket.MSG_PEEK:
-                return self._peek(bufsize), None
-            return connection.receive(bufsize), None
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
-        return b"", None
-
-    def _peek(self, count: int) -> bytes:
-        queue: Any = self.connection.into.queue
-        return bytes(queue.peek(count))
-
-    def _recv_datagram(self, bufsize: int, flags: int) -> tuple[bytes, Any]:
-        if self.udp is None:
-            self.udp = self._open_udp(None)
-        self._wait_until(self.is_readable, errno.EAGAIN)
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
-        data, remote = self._arrived[0]
-        if not flags & socket.MSG_PEEK:
-            self._arrived.popleft()
-            self._arrived_bytes -= len(data)
-        return data[:bufsize], addrinfo.sockaddr(remote, self._family)
-
-    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        view = memoryview(buffer).cast("B")
-        data = self.recv(nbytes or len(view), flags)
-        view[: len(data)] = data
-        return len(data)
-
-    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
-        view = memoryview(buffer).cast("B")
-        data, address = self.recvfrom(nbytes or len(view), flags)
-        view[: len(data)] = data
-        return len(data), address
-
-    def send(self, data: Any, flags: int = 0) -> int:
-        if self._type == socket.SOCK_DGRAM:
-            return self.sendto(data, self.getpeername())
-        connection = self.connection
-        if connection is None or self._is_connecting:
-            raise _error(errno.ENOTCONN)
-        view = memoryview(data).cast("B")
-        if not view:
-            return 0
-        taken: int = connection.send(view)
-        while not taken:
-            self._wait_until(lambda: self.is_writable() or connection.state == "CLOSED", errno.EAGAIN)
-            if self._failure is not None:
-                failure, self._failure = self._failure, None
-                raise failure
-            taken = connection.send(view)
-            if not taken and self._timeout == 0.0:
-                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        return taken
-
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        view = memoryview(data).cast("B")
-        while view:
-            view = view[self.send(view, flags) :]
-
-    def sendto(self, data: Any, *rest: Any) -> int:
-        if self._type == socket.SOCK_STREAM:
-            return self.send(data)
-        address = rest[-1]
-        if self.udp is None:
-            self.udp = self._open_udp(None)
-        self.udp.send(bytes(data), self._end(address))
-        return len(data)
-
-    def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
-        data = b"".join(bytes(one) for one in buffers)
-        return self.sendto(data, address) if address is not None else self.send(data)
-
-    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
-        file.seek(offset)
-        sent = 0
-        while count is None or sent < count:
-            data = file.read(65_536 if count is None else min(65_536, count - sent))
-            if not data:
-                break
-            self.sendall(data)
-            sent += len(data)
-        return sent
-
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def shutdown(self, how: int) -> None:
         if self.connection is None or self._is_connecting:
-            raise _error(errno.ENOTCONN)
+            raise os_error(errno.ENOTCONN)
         if how in {socket.SHUT_RD, socket.SHUT_RDWR}:
             self._shut_reading = True
             self._changed()
@@ -550,21 +394,3 @@ class SimSocket(socket.socket):
 
     def __del__(self) -> None:
         """Leave it: a program that lets go of a socket without closing it is not told of by this machine."""
-
-
-def look_up_blocking(machine: Machine, host: str, family: int) -> list[int]:
-    """Find the addresses of a name, in a thread of blocking code. Raises: socket.gaierror."""
-    answers: list[Any] = []
-
-    def register(wake: Callable[[], None]) -> None:
-        def done(answer: Any) -> None:
-            answers.append(answer)
-            wake()
-
-        machine.names.look_up(host, family, done)
-
-    threads.wait(register)
-    if isinstance(answers[0], OSError):
-        raise answers[0]
-    found: list[int] = answers[0]
-    return found
