@@ -169,7 +169,8 @@ class Receiver:
     def has_opened(self) -> bool:
         """Return whether the peer is to be told that there is room again: RFC 9293 section 3.8.6.2.2."""
         free = self.buffer_bytes - self.queue.ready_bytes
-        opened = self.queue.next + free - self.edge
+        tellable = WINDOW_MAX << self.shift  # without scale, a buffer beyond that opens nothing
+        opened = self.queue.next + min(free, tellable) - self.edge
         return opened >= min(self.buffer_bytes // 2, 2 * self.segment_bytes)
 
 
