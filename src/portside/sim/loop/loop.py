@@ -121,6 +121,8 @@ class SimLoop(Opening, _Loop):  # type: ignore[misc]
             self._tasks = {one: None for one in self._tasks if not one.done()}
             self._tasks_most = 2 * len(self._tasks) + TASKS_KEPT
         self._tasks[task] = None
+        # A world may be left while programs run in it.
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
         return task
 
     def tasks(self) -> list[Task[Any]]:
@@ -219,7 +221,6 @@ class SimLoop(Opening, _Loop):  # type: ignore[misc]
     def bury(self) -> None:
         """Close what was running when it was halted: coroutines one by one, in the order in which they began."""
         for task in self.tasks():
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
             coroutine: Any = task.get_coro()
             try:
                 coroutine.close()
