@@ -57,7 +57,7 @@ class Capture:
         self._scheduler = scheduler
         self._began_ns = began_ns
         self._file: IO[bytes] = Path(path).open("wb", buffering=BUFFER_BYTES)  # noqa: SIM115 -- until ``close``
-        self._body = self._file
+        self._body: IO[bytes] = self._file
         if secrets:
             self._body = tempfile.TemporaryFile(buffering=BUFFER_BYTES)  # noqa: SIM115 -- until ``close``
         self._secrets = bytearray()
