@@ -125,7 +125,18 @@ class Reading:
                 address[0], address[1], family=sock.family, type=sock.type, proto=sock.proto
             )
             address = found[4]
-        await self._until(sock, lambda: sock.connect(address))
+        has_begun = False
+
+        def connect() -> None:
+            """Begin, and at every later call look what has come of it: a socket connects once (POSIX connect)."""
+            nonlocal has_begun
+            if has_begun:
+                sock.end_connecting()
+            else:
+                has_begun = True
+                sock.connect(address)
+
+        await self._until(sock, connect)
 
     async def sock_accept(self, sock: Any) -> Any:
         made, address = await self._until(sock, sock.accept)

@@ -210,6 +210,10 @@ class SimSocket(Settable):
 
     def connect(self, address: Any) -> None:
         self._connect(address)
+        self.end_connecting()
+
+    def end_connecting(self) -> None:
+        """Wait until the handshake that ``connect`` began is done. Raises: BlockingIOError, and why it failed."""
         self._wait_until(lambda: not self._is_connecting, errno.EINPROGRESS)
         if self._failure is not None:
             failure, self._failure = self._failure, None
