@@ -26,8 +26,6 @@ LONGER = {  # with the reason why it is one thing
     "src/portside/serve/supervisor.py": "one life: start, reload, crash and stop decide about the same few facts",
     "src/portside/serve/worker.py": "one process: what it is given, hears, watches, and how it leaves",
     "src/portside/cli/rig/python_load.py": "a load in one process: what it sends, counts and tells share each step",
-    "src/portside/sim/tcp/connection.py": "one connection's calls and states, which share all of its fields; to be cut",
-    "src/portside/sim/tcp/sender.py": "what is sent, and again, decided by the same few numbers; to be cut",
     "benchmarks/c/load.c": "a program of one file, compiled where it is used",
 }
 

@@ -28,6 +28,7 @@ class Profile:
     time_wait_ns: int = 240 * SECOND  # twice the MSL of RFC 9293 section 3.4.1
     fin_wait_2_ns: int | None = None  # how long a closed connection waits for the peer's FIN; RFC 9293: for ever
     initial_window_segments: int = 10  # RFC 6928
+    idle_halves_window: bool = False  # once for each RTO without sending, instead of down to the initial one at once
     congestion: Literal["newreno", "cubic"] = "newreno"
     send_buffer_bytes: int = 262_144
     receive_buffer_bytes: int = 262_144
@@ -57,6 +58,7 @@ LINUX: Final = Profile(
     quick_acks=16,  # TCP_MAX_QUICKACKS
     time_wait_ns=60 * SECOND,  # TCP_TIMEWAIT_LEN
     fin_wait_2_ns=60 * SECOND,  # net.ipv4.tcp_fin_timeout
+    idle_halves_window=True,  # tcp_cwnd_restart
     congestion="cubic",
     send_buffer_bytes=4_194_304,  # the most of net.ipv4.tcp_wmem
     receive_buffer_bytes=6_291_456,  # the most of net.ipv4.tcp_rmem

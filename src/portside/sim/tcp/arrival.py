@@ -6,6 +6,7 @@ import errno
 from typing import TYPE_CHECKING, Final
 
 from portside.sim.frame import TcpFrame
+from portside.sim.tcp import closing, handshake
 from portside.sim.tcp.numbers import (
     ACK,
     CLOSE_WAIT,
@@ -66,16 +67,16 @@ def _in_syn_sent(connection: Connection, frame: TcpFrame) -> None:
         connection.tcp.refuse(frame)  # RFC 7323 section 5.5, as Linux: an answer to a SYN of before
         return
     into = connection.into
-    connection.take_offer(frame)
+    handshake.take_offer(connection, frame)
     into.edge = into.queue.next + min(into.buffer_bytes, WINDOW_MAX)  # what our SYN has told
     if not acks_ours:  # both have begun at once: section 3.5, figure 7
         connection.become(SYN_RECEIVED)
         connection.out.timer.cancel()
-        connection.send_syn()
+        handshake.send_syn(connection)
         return
     rtt_ns = None if out.retries else connection.scheduler.now - connection.opened_ns
     out.edge = ack + frame.window
-    connection.opened(ack)
+    handshake.done(connection, ack)
     if rtt_ns is not None:
         out.rtt.sample(rtt_ns)
     connection.must_ack = True
@@ -109,15 +110,15 @@ def _in_other_states(connection: Connection, frame: TcpFrame) -> None:
         return
     timestamp = frame.timestamp if connection.ts_on else None
     if timestamp is not None and number <= into.last_ack and not into.is_old(timestamp):
-        into.ts_recent = timestamp  # RFC 7323 section 4.3
+        into.note_timestamp(timestamp)  # RFC 7323 section 4.3
     if not _acknowledge(connection, frame, number):
         return
     if connection.state == TIME_WAIT:
         if flags & FIN:  # our last acknowledgement was lost
             connection.must_ack = True
-            connection.wait_time()
+            closing.wait_time(connection)
         return
-    connection.heard()
+    connection.keeper.heard()
     payload = frame.payload
     if payload and connection.state in RECEIVING:
         if connection.is_abandoned and number + len(payload) > into.queue.next:
@@ -144,7 +145,7 @@ def _is_acceptable(connection: Connection, frame: TcpFrame, number: int) -> bool
     if flags & SYN and connection.state == SYN_RECEIVED and number == into.queue.next - 1:
         if _opens_as_we_do(connection, frame):
             return False
-        connection.send_syn()  # our SYN was lost, and theirs comes again
+        handshake.send_syn(connection)  # our SYN was lost, and theirs comes again
         return False
     if flags & SYN:
         connection.challenge()
@@ -154,7 +155,7 @@ def _is_acceptable(connection: Connection, frame: TcpFrame, number: int) -> bool
     elif frame.payload and connection.sack_on and number < into.queue.next:
         into.note_duplicate(number, number + len(frame.payload))
     if connection.state == TIME_WAIT and flags & FIN:
-        connection.wait_time()
+        closing.wait_time(connection)
     connection.acknowledge()
     return False
 
@@ -202,16 +203,18 @@ def _acknowledge(connection: Connection, frame: TcpFrame, number: int) -> bool:
         out.window(number, ack, window)
         out.acknowledged(ack, frame.echo if frame.timestamp is not None and connection.ts_on else None)
         if out.una == out.limit and out.fin_queued:
-            connection.our_fin_is_acknowledged()
+            closing.ours_is_acknowledged(connection)
         elif out.has_room_again():
             connection.user.writable()
         connection.tell("acknowledged")
     elif ack == out.una:
-        same_window = ack + window == out.edge
+        same_window, was_shut = ack + window == out.edge, out.edge <= ack
         out.window(number, ack, window)
         is_bare = not frame.payload and not frame.flags & FIN
-        if out.next > out.una and is_bare and (news if connection.sack_on else same_window):
-            out.duplicate(news=True)
+        if was_shut or out.next == ack:
+            out.probe_is_answered()
+        elif is_bare and (news if connection.sack_on else same_window):
+            out.recovery.duplicate()
     return connection.state != CLOSED
 
 
@@ -228,7 +231,7 @@ def _opens(connection: Connection, frame: TcpFrame, ack: int, number: int, shift
     out.window_max = max(out.window_max, frame.window << shift)
     if not out.retries:
         out.rtt.sample(connection.scheduler.now - connection.opened_ns)
-    connection.opened(ack)
+    handshake.done(connection, ack)
     return connection.state == ESTABLISHED
 
 
@@ -256,7 +259,7 @@ def _hand_on(connection: Connection) -> None:
     if into.fin_at is not None and into.queue.next == into.fin_at:
         into.queue.next += 1
         into.edge = max(into.edge, into.queue.next)
-        connection.their_fin()
+        closing.theirs_came(connection)
         connection.tell_readable()
     elif into.queue.ready_bytes:
         connection.tell_readable()

@@ -11,16 +11,12 @@ from portside.sim.addresses import is_v4
 from portside.sim.clock import MILLISECOND, Timer
 from portside.sim.frame import NO_BLOCKS, Offer, TcpFrame
 from portside.sim.seams import End, TcpUser, Trouble
-from portside.sim.tcp import arrival
+from portside.sim.tcp import arrival, closing, handshake
+from portside.sim.tcp.keepalive import Keeper
 from portside.sim.tcp.numbers import (
     ACK,
-    CLOSE_WAIT,
     CLOSED,
-    CLOSING,
-    ESTABLISHED,
-    FIN_WAIT_1,
     FIN_WAIT_2,
-    LAST_ACK,
     RECEIVING,
     RST,
     SENDING,
@@ -32,7 +28,7 @@ from portside.sim.tcp.numbers import (
     os_error,
     timed_out,
 )
-from portside.sim.tcp.receiver import SHIFT_MAX, Receiver, shift_for
+from portside.sim.tcp.receiver import Receiver
 from portside.sim.tcp.sender import Sender
 
 if TYPE_CHECKING:
@@ -67,19 +63,18 @@ class Connection:
 
     __slots__ = (
         "_error",
-        "_idle",
-        "_keepalive",
-        "_keepalive_on",
-        "_last",
         "_soft_error",
         "_told_readable",
         "_ts_offset",
+        "headers_bytes",
         "into",
         "is_abandoned",
         "iss",
         "keepalive_count",
         "keepalive_idle_ns",
         "keepalive_interval_ns",
+        "keeper",
+        "last",
         "linger_s",
         "listener",
         "local",
@@ -112,6 +107,7 @@ class Connection:
         chance: Random = tcp.network.chance
         self.local, self.remote, self.user = local, remote, user
         self.v4 = is_v4(remote[0])
+        self.headers_bytes = IPV4_HEADERS if self.v4 else IPV6_HEADERS
         self.state = CLOSED
         self.nodelay = True
         self.linger_s: int | None = None
@@ -135,10 +131,8 @@ class Connection:
         self._told_readable = False
         self._error: OSError | None = None
         self._soft_error: OSError | None = None
-        self._keepalive_on = False
-        self._keepalive = 0  # probes without an answer
-        self._idle: Timer | None = None
-        self._last: Timer | None = None  # FIN-WAIT-2 of who has let go, and TIME-WAIT
+        self.keeper = Keeper(self)
+        self.last: Timer | None = None  # FIN-WAIT-2 of who has let go, and TIME-WAIT
 
     # ── opening ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -148,89 +142,11 @@ class Connection:
 
     def open(self) -> None:
         """Begin to connect: send a SYN."""
-        self.become(SYN_SENT)
-        self.into.shift = shift_for(self.into.buffer_bytes)
-        self.send_syn()
-
-    def answer(self, frame: TcpFrame) -> None:
-        """Answer a SYN that came for a port that is listened at."""
-        self.become(SYN_RECEIVED)
-        self.take_offer(frame)
-        self.send_syn()
-
-    def take_offer(self, frame: TcpFrame) -> None:
-        """Take what the peer's SYN offers; what it does not, neither side uses. RFC 9293 section 3.7.1."""
-        offer = frame.offer or Offer()
-        into, out = self.into, self.out
-        into.begin(frame.sequence)
-        self.ts_on = self.ts_on and frame.timestamp is not None
-        if frame.timestamp is not None:
-            into.ts_recent = frame.timestamp
-        self.sack_on = self.sack_on and offer.sack
-        into.shift = 0 if offer.shift is None else shift_for(into.buffer_bytes)
-        self.shifts = offer.shift is not None
-        self.peer_shift = min(offer.shift or 0, SHIFT_MAX)
-        if offer.mss is not None:
-            self.peer_mss = max(offer.mss, 64)
-        out.begin(self.segment_bytes())
-        out.wl1, out.wl2 = frame.sequence, out.una
-        out.edge = out.una + frame.window + (1 if out.una == self.iss else 0)  # the window of a SYN is never scaled
-        out.window_max = frame.window
+        handshake.begin(self)
 
     def segment_bytes(self) -> int:
         """Return how many bytes of data a segment has at most: RFC 9293 section 3.7.1, RFC 6691."""
-        headers = IPV4_HEADERS if self.v4 else IPV6_HEADERS
-        return max(min(self.peer_mss, self.mtu - headers) - TIMESTAMPS_BYTES * self.ts_on, 1)
-
-    def send_syn(self) -> None:
-        """Send the SYN, or the SYN that answers one; for the first time, or again."""
-        out, into = self.out, self.into
-        offers_shift = self.state == SYN_SENT or self.shifts
-        headers = IPV4_HEADERS if self.v4 else IPV6_HEADERS
-        offer = Offer(self.mtu - headers, into.shift if offers_shift else None, self.sack_on)
-        flags = SYN if self.state == SYN_SENT else SYN | ACK  # both, in simultaneous open: RFC 9293 section 3.5
-        window = min(into.buffer_bytes, 65_535)
-        if self.state != SYN_SENT:
-            into.edge = max(into.edge, into.queue.next + window)
-        self.emit(self.iss & WORD, flags, b"", offer, window)
-        if out.next == self.iss:
-            out.next = self.iss + 1
-        if not out.timer.is_set:
-            out.timer.start(out.rtt.rto_ns)
-
-    def opening_timed_out(self) -> None:
-        """Send the SYN again, or give up. Linux does not back off at first: net.ipv4.tcp_syn_linear_timeouts."""
-        out, profile = self.out, self.profile
-        out.retries += 1
-        linear = profile.syn_linear_timeouts if self.state == SYN_SENT else 0
-        most = profile.syn_retries + linear if self.state == SYN_SENT else profile.synack_retries
-        if out.retries > most:
-            self.time_out()
-            return
-        if out.retries > linear:
-            out.rtt.back_off()
-        out.retransmits += 1
-        out.timer.start(out.rtt.rto_ns)
-        self.send_syn()
-        self.tell("retransmit")
-
-    def opened(self, ack: int) -> None:
-        """The handshake is done."""
-        out = self.out
-        was_lost = out.retries > 0
-        out.una = ack
-        out.timer.cancel()
-        out.retries = 0
-        if was_lost:
-            out.rtt.after_syn_loss()  # RFC 6298 section 5.7
-            out.congestion.restarted(out.mss)  # RFC 5681 section 3.1: a lost SYN leaves one segment
-        self.become(ESTABLISHED)
-        if self.keepalive:
-            self._watch_idleness()
-        if self.listener is not None:
-            self.listener.is_done(self)
-        else:
-            self.user.established()
+        return max(min(self.peer_mss, self.mtu - self.headers_bytes) - TIMESTAMPS_BYTES * self.ts_on, 1)
 
     # ── sending segments ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -298,7 +214,8 @@ class Connection:
         if self.tcp.may_challenge():
             self.acknowledge()
 
-    def _reset_peer(self) -> None:
+    def reset_peer(self) -> None:
+        """Send a reset."""
         self.emit(self.out.next & WORD, RST | ACK)
 
     # ── the user's calls ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -353,14 +270,15 @@ class Connection:
 
     def shutdown(self) -> None:
         """End our stream behind what was sent."""
-        if self.state == ESTABLISHED:
-            self.become(FIN_WAIT_1)
-        elif self.state == CLOSE_WAIT:
-            self.become(LAST_ACK)
-        else:
-            return
-        self.out.fin_queued = True
-        self.out.output()
+        closing.shutdown(self)
+
+    @property
+    def keepalive(self) -> bool:
+        return self.keeper.is_on
+
+    @keepalive.setter
+    def keepalive(self, is_on: bool) -> None:
+        self.keeper.turn(on=is_on)
 
     def close(self) -> None:
         """Let go: see ``seams.TcpConnection``."""
@@ -370,64 +288,22 @@ class Connection:
         if self.state == TIME_WAIT:
             return
         if self.state == SYN_SENT:
-            self._end()
+            self.end()
         elif self.state == SYN_RECEIVED or self.linger_s == 0 or self.into.queue.ready_bytes:
             self.abort()
         else:
             self.shutdown()
             if self.state == FIN_WAIT_2:
-                self._wait_for_fin()
+                closing.wait_for_theirs(self)
 
     def abort(self) -> None:
         """Send a reset and forget the connection."""
         if self.state in {CLOSED, TIME_WAIT}:
-            self._end()
+            self.end()
             return
         if self.state != SYN_SENT:
-            self._reset_peer()
-        self._end()
-
-    # ── keepalive: RFC 9293 section 3.8.4 ────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def keepalive(self) -> bool:
-        return self._keepalive_on
-
-    @keepalive.setter
-    def keepalive(self, is_on: bool) -> None:
-        self._keepalive_on = is_on
-        if is_on and self._is_kept_alive:
-            self._watch_idleness()
-
-    @property
-    def _is_kept_alive(self) -> bool:
-        return self._keepalive_on and not self.is_abandoned and self.state in {ESTABLISHED, CLOSE_WAIT, FIN_WAIT_2}
-
-    def _watch_idleness(self) -> None:
-        if self._idle is None:
-            self._idle = Timer(self.scheduler, self._has_idled)
-        self._keepalive = 0
-        self._idle.start(self.keepalive_idle_ns)
-
-    def heard(self) -> None:
-        """Take note that the peer is there."""
-        if self._idle is not None and self._is_kept_alive:
-            self._watch_idleness()
-
-    def _has_idled(self) -> None:
-        if not self._is_kept_alive:
-            return
-        assert self._idle is not None
-        if self.out.unacknowledged:  # the retransmission timer finds out, as in Linux's tcp_keepalive_timer
-            self._idle.start(self.keepalive_idle_ns)
-            return
-        if self._keepalive >= self.keepalive_count:
-            self._reset_peer()
-            self.time_out()
-            return
-        self._keepalive += 1
-        self.emit((self.out.next - 1) & WORD, ACK)
-        self._idle.start(self.keepalive_interval_ns)
+            self.reset_peer()
+        self.end()
 
     # ── how it goes on and ends ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -452,48 +328,6 @@ class Connection:
             self._told_readable = True
             self.user.readable()
 
-    def our_fin_is_acknowledged(self) -> None:
-        """Go on where the peer has heard that our stream has ended."""
-        if self.state == FIN_WAIT_1:
-            self.become(FIN_WAIT_2)
-            if self.is_abandoned:
-                self._wait_for_fin()
-        elif self.state == CLOSING:
-            self.wait_time()
-        elif self.state == LAST_ACK:
-            self._end()
-            self.user.finished()
-
-    def _wait_for_fin(self) -> None:
-        """Wait for the peer's FIN, but not for ever: nobody would read what comes before it."""
-        if self.profile.fin_wait_2_ns is not None:
-            self._end_after(self.profile.fin_wait_2_ns)
-
-    def _end_after(self, delay_ns: int) -> None:
-        self._last = self._last or Timer(self.scheduler, self._end)
-        self._last.start(delay_ns)
-
-    def their_fin(self) -> None:
-        """Go on where the peer's stream has ended."""
-        self.must_ack = True
-        if self.state == ESTABLISHED:
-            self.become(CLOSE_WAIT)
-        elif self.state == FIN_WAIT_1:
-            self.become(CLOSING)  # or TIME-WAIT, if our FIN is acknowledged by the same segment: that came first
-        elif self.state == FIN_WAIT_2:
-            self.acknowledge()
-            self.wait_time()
-
-    def wait_time(self) -> None:
-        """Wait until no segment of this connection can be anywhere any more: RFC 9293 section 3.6.1."""
-        was_waiting = self.state == TIME_WAIT
-        if not was_waiting:
-            self.become(TIME_WAIT)
-            self.out.halt()
-        self._end_after(self.profile.time_wait_ns)
-        if not was_waiting:
-            self.user.finished()
-
     def time_out(self) -> None:
         """Give up: the peer has not answered for too long."""
         self.fail(self._soft_error or timed_out())
@@ -501,11 +335,12 @@ class Connection:
     def fail(self, error: OSError) -> None:
         """End, and tell the user why."""
         self._error = error
-        self._end()
+        self.end()
         if not self.is_abandoned:
             self.user.failed(error)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Forget the connection."""
         if self.state != CLOSED:
             self.become(CLOSED)
         self.halt()
@@ -515,9 +350,9 @@ class Connection:
         """Let no timer ring any more."""
         self.out.halt()
         self.into.halt()
-        for timer in (self._idle, self._last):
-            if timer is not None:
-                timer.cancel()
+        self.keeper.halt()
+        if self.last is not None:
+            self.last.cancel()
 
     # ── ICMP ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -554,7 +389,7 @@ class Connection:
             "rttvar_ns": out.rtt.rttvar_ns,
             "rto_ns": out.rtt.rto_ns,
             "retransmits": out.retransmits,
-            "recovery": out.recovery,
+            "recovery": out.recovery.kind,
             "unacknowledged": out.unacknowledged,
             "acknowledged": out.una - self.iss,
             "received": self.into.queue.next,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from portside.sim.seams import End
+from portside.sim.tcp import handshake
 from portside.sim.tcp.connection import NOBODY, Connection
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Listener:
         connection = self._tcp.new_connection(local, remote, NOBODY)
         connection.listener = self
         self._opening[connection] = None
-        connection.answer(frame)
+        handshake.answer(connection, frame)
 
     def is_done(self, connection: Connection) -> None:
         """Take a connection whose handshake is done."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from portside.sim.clock import Timer
+from portside.sim.clock import SECOND, Timer
 from portside.sim.tcp.numbers import HALF, WORD, unwrap
 from portside.sim.tcp.reassembly import Reassembly
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SHIFT_MAX = 14  # RFC 7323 section 2.3
 WINDOW_MAX = 65_535
+TS_RECENT_MAX_NS = 24 * 86_400 * SECOND  # RFC 7323 section 5.5: the clock may have come half round by then
 
 
 def shift_for(buffer_bytes: int) -> int:
@@ -31,6 +32,7 @@ class Receiver:
         "_delayed",
         "_duplicate",
         "_quick",
+        "_ts_noted_ns",
         "_unacknowledged",
         "buffer_bytes",
         "edge",
@@ -51,6 +53,7 @@ class Receiver:
         self.last_ack = 0
         self.fin_at: int | None = None  # the number of the peer's FIN, once it has come
         self.ts_recent = 0
+        self._ts_noted_ns = 0
         self.segment_bytes = 536  # the longest segment that has come: what a full one is
         self._unacknowledged = 0
         self._quick = connection.profile.quick_acks
@@ -79,7 +82,14 @@ class Receiver:
 
     def is_old(self, timestamp: int) -> bool:
         """Return whether a timestamp is one of before: PAWS, RFC 7323 section 5.3."""
-        return (timestamp - self.ts_recent) & WORD >= HALF
+        if (timestamp - self.ts_recent) & WORD < HALF:
+            return False
+        return self._connection.scheduler.now - self._ts_noted_ns <= TS_RECENT_MAX_NS
+
+    def note_timestamp(self, timestamp: int) -> None:
+        """Remember the peer's clock, to be told back: TS.Recent of RFC 7323 section 4.3."""
+        self.ts_recent = timestamp
+        self._ts_noted_ns = self._connection.scheduler.now
 
     # ── what has come ────────────────────────────────────────────────────────────────────────────────────────────────
 

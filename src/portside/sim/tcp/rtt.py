@@ -52,3 +52,8 @@ class RttEstimator:
         The RTO stays as it was backed off until there is a measurement: Karn's algorithm, RFC 6298 sections 3 and 5.
         """
         self.backoff = 0
+
+    def forget_backing_off(self) -> None:
+        """Wait as at first: what was backed off were probes of a window that was shut, and it has opened."""
+        self.rto_ns = self.base_ns
+        self.backoff = 0
