@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import textwrap
@@ -265,6 +266,7 @@ def test_ipv6_is_spoken_as_well() -> None:
 
 SCRIPT = """
 import asyncio
+import contextlib
 from portside.sim import World
 from portside.sim.journal import Journal
 
@@ -313,3 +315,38 @@ def test_a_seed_gives_the_same_run_in_every_process() -> None:
     }
     assert len(told) == 1
     assert next(iter(told)).count("\n") > 50
+
+
+def test_a_world_that_is_closed_lets_its_programs_clean_up_and_a_crash_does_not() -> None:
+    ended: list[str] = []
+
+    async def serve(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(5)
+            ended.append(name)
+
+    with World() as world:
+        alice, bob = world.host("alice"), world.host("bob")
+        alice.spawn(serve("alice"))
+        bob.spawn(serve("bob"))
+
+        async def main() -> None:
+            await asyncio.sleep(1)
+            bob.crash()
+
+        world.play(main())
+    assert ended == ["alice"]
+
+
+def test_a_program_that_will_not_end_is_left_after_a_minute() -> None:
+    async def stubborn() -> None:
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(20)
+
+    with World() as world:
+        world.host("alice").spawn(stubborn())
+        world.play(asyncio.sleep(1))
+    assert 20 < world.now_s <= 61

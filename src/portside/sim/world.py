@@ -41,6 +41,7 @@ Result = TypeVar("Result")
 
 SLICE_NS = SECOND  # of the world's time, after which garbage is collected if much has happened
 SLICE_EVENTS = 100_000
+GOODBYE_NS = 60 * SECOND
 
 
 class World(Building):
@@ -118,8 +119,7 @@ class World(Building):
     def _play_slice(self, until_ns: int | None) -> None:
         scheduler = self.scheduler
         began = scheduler.events
-        next_ns = scheduler.now if scheduler.ready or not scheduler.heap else scheduler.heap[0][0]
-        slice_ns = max(scheduler.now, next_ns) + SLICE_NS
+        slice_ns = self._next_ns() + SLICE_NS
         scheduler.run(slice_ns if until_ns is None else min(slice_ns, until_ns), keep_time=True)
         if self._failure is not None:
             failure, self._failure = self._failure, None
@@ -133,6 +133,11 @@ class World(Building):
             raise TimeIsUp(until_ns, self.waiting())
         if scheduler.events - began > SLICE_EVENTS:
             gc.collect()
+
+    def _next_ns(self) -> int:
+        """Return when the next thing happens."""
+        scheduler = self.scheduler
+        return scheduler.now if scheduler.ready or not scheduler.heap else max(scheduler.now, scheduler.heap[0][0])
 
     def fail(self, error: BaseException, circumstances: str) -> None:
         """End the run with this error, as soon as the step that is being done has ended."""
@@ -193,12 +198,24 @@ class World(Building):
         return blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
     def close(self) -> None:
-        """End every program, host by host. A world that is closed cannot run again."""
+        """End every program: those that run are cancelled, as ``asyncio.run`` does at its end, and have a minute of
+        the world's time to clean up. A world that is closed cannot run again.
+        """
         with Visit():
+            self._say_goodbye()
             for host in (*self.hosts, self.outside):
                 host.close()
         self.scheduler.heap.clear()
         self.scheduler.ready.clear()
+
+    def _say_goodbye(self) -> None:
+        for _, task in self.waiting():
+            task.get_loop().call_soon(task.cancel)
+        scheduler = self.scheduler
+        until_ns = scheduler.now + GOODBYE_NS
+        while self.waiting() and (scheduler.heap or scheduler.ready) and self._next_ns() < until_ns:
+            scheduler.run(self._next_ns() + SLICE_NS, keep_time=True)
+        self._failure = None  # what goes wrong while all is over is nobody's result
 
     def __enter__(self) -> Self:
         return self

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SECOND: Final = 1_000_000_000
 TASKS_KEPT: Final = 64
+AWAITS_WHILE_CLOSING: Final = 100
 
 
 _Loop: Any = AbstractEventLoop  # whose annotations are generic over what each callback takes
@@ -221,11 +222,7 @@ class SimLoop(Opening, _Loop):  # type: ignore[misc]
     def bury(self) -> None:
         """Close what was running when it was halted: coroutines one by one, in the order in which they began."""
         for task in self.tasks():
-            coroutine: Any = task.get_coro()
-            try:
-                coroutine.close()
-            except Exception as error:  # what its finally does needs a loop, or a network
-                error.__traceback__ = None
+            _close(task.get_coro())
         self._tasks.clear()
         for thing in self._kept:
             thing.abandon()
@@ -288,6 +285,17 @@ class SimLoop(Opening, _Loop):  # type: ignore[misc]
     def view(self, of: Any, family: int | None = None) -> SimSocket:
         """Return a socket object for something of the stack, as ``get_extra_info("socket")`` gives it."""
         return SimSocket.of(self.machine, of, family)
+
+
+def _close(coroutine: Any) -> None:
+    """Close a coroutine, however often it awaits something on its way out: nothing will come to it any more."""
+    for _ in range(AWAITS_WHILE_CLOSING):
+        try:
+            coroutine.close()
+        except Exception as error:  # what its finally does needs a loop, or a network, or it awaits yet again
+            error.__traceback__ = None
+        else:
+            return
 
 
 def _is_cancelled(entry: tuple[int, int, Any, Any]) -> bool:
