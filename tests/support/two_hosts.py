@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Coroutine
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import trustme
 
@@ -16,6 +16,14 @@ SERVER, PORT = "server.test", 8_000
 LIMIT = "10min"  # of the world's time
 
 Program = Callable[[], Coroutine[Any, Any, Any]]
+
+
+class Pair(NamedTuple):
+    """A server and a client; ``visit`` returns what ``expected`` is."""
+
+    serve: Any
+    visit: Any
+    expected: Any
 
 
 def world_of_two(seed: int, loss: str) -> World:
@@ -43,6 +51,16 @@ def meet(serve: Program, visit: Program, *, seed: int = 1, loss: str = "0%") -> 
             return result
 
         return world.play(main(), limit=LIMIT), world.digest()
+
+
+def check(pair: Pair, loss: str, *, repeats: bool = True) -> None:
+    """Check that a pair gets what it shall by two seeds, and that a seed repeats every frame."""
+    result, digest = meet(pair.serve, pair.visit, seed=1, loss=loss)
+    assert result == pair.expected
+    if repeats:
+        assert meet(pair.serve, pair.visit, seed=1, loss=loss) == (result, digest)
+    other, _ = meet(pair.serve, pair.visit, seed=2, loss=loss)
+    assert other == pair.expected
 
 
 @cache
