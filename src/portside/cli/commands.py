@@ -48,6 +48,7 @@ COMMANDS: Final = {
     "connections": Entry("connections", "list the sockets of this machine"),
     "capture": Entry("capture", "show what a service, or an interface, sends and receives"),
     "users": Entry("users", "add, list, change and remove the users of a file"),
+    "simulate": Entry("simulate", "run a simulated internet from a file, with a report and a capture"),
     "bench": Entry("bench", "measure servers and models"),
 }
 

@@ -12,7 +12,7 @@ from portside.sim.host import Host
 from portside.sim.impairments import LinkSettings
 from portside.sim.ip.stack import Stack
 from portside.sim.link import Link
-from portside.sim.port import Port
+from portside.sim.port import ETHERNET_MTU, Port
 from portside.sim.profile import PROFILES, Profile
 from portside.sim.quantities import duration_ns
 from portside.sim.router import Router
@@ -91,6 +91,7 @@ class Building:
         clock_drift: float = 0.0,
         names: dict[str, str] | None = None,
         servers: tuple[str, ...] = (),
+        mtu: int = ETHERNET_MTU,
     ) -> Host:
         """Make a host. Its addresses are written ``10.0.0.1/24``; without any it gets one of 10.0.0.0/16.
 
@@ -102,6 +103,7 @@ class Building:
             Stack,
             [networks or (self._own_network(),)],
             profile=profile,
+            mtu=mtu,
             clock_offset_ns=duration_ns(clock_offset),
             clock_drift=clock_drift,
             hosts={host: [to_int(address)] for host, address in names.items()} if names is not None else self.names,
@@ -109,9 +111,11 @@ class Building:
         )
 
     @_step
-    def router(self, name: str, *networks: str, profile: str | Profile | None = None) -> Host:
+    def router(self, name: str, *networks: str, profile: str | Profile | None = None, mtu: int = ETHERNET_MTU) -> Host:
         """Make a router: a host that forwards, with an interface for each of its addresses."""
-        return self._host(name, Router, [(network,) for network in networks], profile=profile, hosts=self.names)
+        return self._host(
+            name, Router, [(network,) for network in networks], profile=profile, mtu=mtu, hosts=self.names
+        )
 
     @_step
     def switch(self, name: str) -> Switch:
@@ -124,12 +128,19 @@ class Building:
         return cast("Hub", self._add(name, Hub(name, self.scheduler)))
 
     def _host(
-        self, name: str, stack: Callable[..., Any], interfaces: list[tuple[str, ...]], *, profile: Any, **about: Any
+        self,
+        name: str,
+        stack: Callable[..., Any],
+        interfaces: list[tuple[str, ...]],
+        *,
+        profile: Any,
+        mtu: int,
+        **about: Any,
     ) -> Host:
         chosen = PROFILES[profile] if isinstance(profile, str) else profile or self.profile
         host: Host = self._add(name, Host(cast("Any", self), name, profile=chosen, make_stack=stack, **about))
         for networks in interfaces:
-            host.add_interface(*networks)
+            host.add_interface(*networks, mtu=mtu)
         return host
 
     def _add(self, name: str, device: Any) -> Any:

@@ -22,6 +22,7 @@ from portside.sim.port import ETHERNET_MTU, Port, nowhere
 from portside.sim.profile import Profile
 from portside.sim.router import Router
 from portside.sim.tcp import Tcp
+from portside.sim.tcp.connection import Connection
 from portside.sim.unix import UnixNames
 from portside.sim.walls import deaf
 
@@ -104,6 +105,9 @@ class Spawned(Generic[Result]):
             future.set_result(self._task.result())
 
 
+ConnectionWatcher: TypeAlias = Callable[[Connection, str], object]
+
+
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """What an interface is again after a restart."""
@@ -143,6 +147,7 @@ class Host:
         self.starts = 0
         self.interfaces: list[Interface] = []
         self.has_routes = False
+        self.connection_watcher: ConnectionWatcher | None = None
         self._unheard: frozenset[int] = frozenset()
         self._make_stack = make_stack
         self._plans: list[_Plan] = []
@@ -227,6 +232,16 @@ class Host:
             receive = interface.receive
             plan.port.receive_with(deaf(receive, self._unheard) if self._unheard else receive)
 
+    def watch_connections(self, watcher: ConnectionWatcher) -> None:
+        """Tell this one what happens to every connection of TCP that is made from now on, after a restart as well.
+
+        It is given the connection and a word: ``state``, ``acknowledged``, ``retransmit``, ``timeout`` and so on. It
+        must draw no chance and schedule nothing.
+        """
+        self.connection_watcher = watcher
+        if self.stack.tcp is not None:
+            self.stack.tcp.watch = watcher
+
     # ── its life ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _start(self) -> None:
@@ -236,7 +251,9 @@ class Host:
         seed, key = self.world.seed, ("host", self.name, str(self.starts))
         self.chance = stream(seed, *key, "programs")
         self.stack = self._make_stack(self.name, self.scheduler, stream(seed, *key, "stack"), self.profile)
-        self.stack.attach_tcp(Tcp(self.stack))
+        tcp = Tcp(self.stack)
+        tcp.watch = self.connection_watcher
+        self.stack.attach_tcp(tcp)
         self.names = Names(self.stack, self.scheduler, stream(seed, *key, "names"), self.hosts, self.servers)
         self.loop = SimLoop(self, UnixNames(self.scheduler))
 

@@ -158,7 +158,9 @@ class TcpListener(Protocol):
 
 
 class Tcp(Transport, Protocol):
-    """All connections of a host."""
+    """All connections of a host. ``watch`` is told what happens to every connection made from now on, and in a word."""
+
+    watch: Callable[[Any, str], object] | None
 
     def connect(self, user: TcpUser, remote: End, local: End | None = None) -> TcpConnection:
         """Begin to connect. Without ``local``, or with port 0 or address 0 in it, what is free is chosen.

@@ -16,7 +16,7 @@ def words(frame: AnyFrame) -> str:
         case ArpFrame():
             return _arp(frame)
         case TcpFrame():
-            return f"{_ends(frame)}: {_segment(frame)}"
+            return f"{_ends(frame)}: {segment_words(frame)}"
         case UdpFrame():
             return f"{_ends(frame)}: UDP, {len(frame.payload)} bytes"
         case IcmpFrame():
@@ -50,14 +50,16 @@ def _end(address: int, port: int) -> str:
     return f"{to_text(address)}:{port}" if is_v4(address) else f"[{to_text(address)}]:{port}"
 
 
-def _segment(frame: TcpFrame) -> str:
-    parts = [flag_words(frame.flags) or "no flags", f"seq {frame.sequence}"]
+def segment_words(frame: TcpFrame, ours: int = 0, theirs: int = 0) -> str:
+    """Return a segment without its ends, with numbers counted from both initial ones if these are given."""
+    sequence = (frame.sequence - ours) % 2**32
+    parts = [flag_words(frame.flags) or "no flags", f"seq {sequence}"]
     if frame.payload:
-        parts[-1] += f":{(frame.sequence + len(frame.payload)) % 2**32}"
+        parts[-1] += f":{(sequence + len(frame.payload)) % 2**32}"
     if frame.flags & 0x10:
-        parts.append(f"ack {frame.ack}")
+        parts.append(f"ack {(frame.ack - theirs) % 2**32}")
     parts.append(f"win {frame.window}")
-    parts += [f"sack {left}-{right}" for left, right in frame.sack]
+    parts += [f"sack {(left - theirs) % 2**32}-{(right - theirs) % 2**32}" for left, right in frame.sack]
     return ", ".join(parts)
 
 

@@ -65,6 +65,7 @@ class World(Building):
         super().__init__(seed)
         self.walls = Walls()
         self.outside = Host(self, "world", profile=self.profile, hosts=self.names)
+        self.on_slice: Callable[[], object] | None = None  # called after about every second of the world's time
         self._failure: BaseException | None = None
         self._laid = 0
 
@@ -133,6 +134,8 @@ class World(Building):
             raise TimeIsUp(until_ns, self.waiting())
         if scheduler.events - began > SLICE_EVENTS:
             gc.collect()
+        if self.on_slice is not None:
+            self.on_slice()
 
     def _next_ns(self) -> int:
         """Return when the next thing happens."""

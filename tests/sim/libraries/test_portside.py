@@ -8,28 +8,17 @@ from typing import Any
 
 import pytest
 
+from portside.cli.simulate import serve_battery
 from portside.net.transport_network import TransportNetwork
-from portside.protocols import catalogue
 from support.two_hosts import PORT, SERVER, Pair, check
 
 DATA = bytes(range(256)) * 400
 LOSSES = pytest.mark.parametrize("loss", ["0%", "2%"])
 
 
-async def serve_battery(name: str, **arguments: object) -> None:
-    """Serve a battery as a worker does, without its limits: a handler for each connection."""
-    battery = catalogue.load(name, arguments)
-    assert battery.stream is not None
-    handler: Any = battery.stream
-
-    async def handle(connection: Any) -> None:
-        async with connection:
-            await handler(connection)
-
-    async with TransportNetwork() as network:
-        listener = await network.listen(f"tcp://0.0.0.0:{PORT}")
-        while True:
-            network.start(handle(await listener.accept()))
+def serve(name: str, **arguments: object) -> Any:
+    """Serve a battery as scenarios do."""
+    return serve_battery(name, PORT, arguments)
 
 
 @LOSSES
@@ -47,7 +36,7 @@ def test_connections_read_write_and_end(loss: str) -> None:
                     rest += data
         return first, rest
 
-    check(Pair(lambda: serve_battery("echo"), visit, (DATA[:1_000], DATA[1_000:])), loss)
+    check(Pair(lambda: serve("echo"), visit, (DATA[:1_000], DATA[1_000:])), loss)
 
 
 @LOSSES
@@ -64,7 +53,7 @@ def test_files_by_http(loss: str, tmp_path: Path) -> None:
         return [whole.content, part.status_code, part.content, missing.status_code]
 
     expected = [DATA, 206, DATA[100:200], 404]
-    check(Pair(lambda: serve_battery("http", root=str(tmp_path)), visit, expected), loss)
+    check(Pair(lambda: serve("http", root=str(tmp_path)), visit, expected), loss)
 
 
 @LOSSES
@@ -81,5 +70,5 @@ def test_files_by_ftp(loss: str, tmp_path: Path) -> None:
             await client.remove("file")
         return got, names
 
-    serve = lambda: serve_battery("ftp", root=str(tmp_path), login=("anna:secret",))  # noqa: E731
-    check(Pair(serve, visit, (DATA, ["file"])), loss)
+    pair = Pair(lambda: serve("ftp", root=str(tmp_path), login=("anna:secret",)), visit, (DATA, ["file"]))
+    check(pair, loss)

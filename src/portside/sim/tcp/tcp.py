@@ -24,6 +24,7 @@ class Tcp:
     def __init__(self, network: NetworkLayer) -> None:
         self.network = network
         self.counters: dict[str, int] = {}
+        self.watch: Callable[[Connection, str], object] | None = None  # told of every connection made from now on
         self._connections: dict[tuple[int, int, int, int], Connection] = {}
         self._listeners: dict[int, list[Listener]] = {}
         self._ports: dict[int, int] = {}  # how many connections have each local port
@@ -70,6 +71,7 @@ class Tcp:
     def new_connection(self, local: End, remote: End, user: TcpUser) -> Connection:
         """Return a connection that segments find from now on."""
         connection = Connection(self, local, remote, user)
+        connection.watch = self.watch
         self._connections[*local, *remote] = connection
         self._ports[local[1]] = self._ports.get(local[1], 0) + 1
         return connection
