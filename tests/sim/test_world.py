@@ -340,6 +340,26 @@ def test_a_world_that_is_closed_lets_its_programs_clean_up_and_a_crash_does_not(
     assert ended == ["alice"]
 
 
+def test_an_end_is_quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """The streams of asyncio 3.11 complain of a handler that is cancelled."""
+    with pair() as world:
+
+        async def main() -> None:
+            world["bob"].spawn(serve_echo())
+            world["alice"].spawn(hold())
+            await asyncio.sleep(1)
+
+        async def hold() -> None:
+            _, writer = await asyncio.open_connection("bob", 7)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                writer.close()
+
+        world.play(main())
+    assert caplog.text == ""
+
+
 def test_a_program_that_will_not_end_is_left_after_a_minute() -> None:
     async def stubborn() -> None:
         while True:

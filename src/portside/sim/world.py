@@ -212,6 +212,8 @@ class World(Building):
         self.scheduler.ready.clear()
 
     def _say_goodbye(self) -> None:
+        for host in (self.outside, *self.hosts):
+            host.loop.is_ending = True
         for _, task in self.waiting():
             task.get_loop().call_soon(task.cancel)
         scheduler = self.scheduler

@@ -38,6 +38,7 @@ class SimLoop(Opening, _Loop):  # type: ignore[misc]
         self.scheduler = machine.scheduler
         self.unix_names = unix_names
         self.is_halted = False
+        self.is_ending = False  # programs clean up, and what goes wrong meanwhile is told to nobody
         self._is_closed = False
         self._debug = False
         self._context = contextvars.Context()
@@ -159,7 +160,7 @@ class SimLoop(Opening, _Loop):  # type: ignore[misc]
     _current_handle = None  # what the default handler looks at in debug mode
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        if self.is_halted:
+        if self.is_halted or self.is_ending:
             return
         if self._exception_handler is None:
             self.default_exception_handler(context)

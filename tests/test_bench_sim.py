@@ -1,0 +1,34 @@
+"""``benchmarks/sim.py``: every case once, small, in a process of its own as it is measured."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.waiting import WITHIN_S
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "sim.py"
+
+
+@pytest.mark.parametrize(
+    ("case", "units"),
+    [
+        ("round trips", {"round trips/s"}),
+        ("bulk", {"MB/s", "frames/s"}),
+        ("bulk, captured", {"MB/s", "frames/s"}),
+        ("router hops", {"hops/s"}),
+        ("seeds", {"seeds/s"}),
+        ("1,000 hosts", {"seconds"}),
+    ],
+)
+def test_a_case_runs_and_tells_its_figures(case: str, units: set[str]) -> None:
+    command = [sys.executable, str(SCRIPT), "--one", case, "--part", "50"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WITHIN_S, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    figures = json.loads(done.stdout)
+    assert set(figures) == units
+    assert all(value > 0 for value in figures.values())
