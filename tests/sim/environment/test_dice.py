@@ -138,3 +138,13 @@ def test_another_process_with_another_hash_seed_draws_the_same() -> None:
         for hash_seed in ("1", "2")
     ]
     assert said[0] == said[1] != b""
+
+
+def test_what_the_kernel_gives_shifts_nothing_of_random(on: On) -> None:
+    def drawn(*, kernel_first: bool) -> list[float]:
+        with on(FakeMachine()):
+            if kernel_first:
+                os.urandom(16)
+            return [random.random() for _ in range(3)]
+
+    assert drawn(kernel_first=True) == drawn(kernel_first=False)

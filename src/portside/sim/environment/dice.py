@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from operator import index
 from random import Random
 from typing import Any, Final
@@ -32,7 +33,10 @@ def kernel(machine: Machine) -> Random:
     chance = machine.chance
     stream = _kernels.get(chance)
     if stream is None:
-        stream = _kernels[chance] = Random(chance.getrandbits(ENTROPY_BITS))
+        state = blake2b(repr(chance.getstate()).encode(), digest_size=ENTROPY_BITS // 8)
+        stream = _kernels[chance] = Random(
+            int.from_bytes(state.digest())
+        )  # nothing is drawn: ``random`` goes on as it is
     return stream
 
 

@@ -19,6 +19,10 @@ from portside.sim.sockets import SimSocket
 from portside.sim.sockets.looking_up import look_up_blocking
 
 NO_SOCKET: Final = "use asyncio's streams, whose TLS is simulated too; a subclass of socket needs a descriptor"
+NO_PAIR: Final = "use two datagram endpoints"
+NO_DESCRIPTOR: Final = "descriptors are this machine's; hand the socket object on instead"
+HOST_NOT_FOUND: Final = 1  # of <netdb.h>'s h_errno
+KIND_MASK: Final = 0xF  # beside it stand flags: SOCK_NONBLOCK, SOCK_CLOEXEC
 
 _network: Final[Any] = sys.modules["socket"]
 _new: Final = _network.socket.__new__
@@ -28,6 +32,7 @@ _gethostbyname: Final = _network.gethostbyname
 _gethostbyname_ex: Final = _network.gethostbyname_ex
 _gethostbyaddr: Final = _network.gethostbyaddr
 _socketpair: Final = _network.socketpair
+_fromfd: Final = _network.fromfd
 
 
 def _make(kind: type, *arguments: Any, **more: Any) -> Any:
@@ -91,14 +96,25 @@ class Resolver(Dispatcher):
         if machine is None:
             return _gethostbyaddr(address)
         numeric = self.getaddrinfo(address, None, 0, _network.SOCK_STREAM)[0][4][0]
-        return _name_of(machine, numeric), [], [numeric]
+        try:
+            return _name_of(machine, numeric), [], [numeric]
+        except _network.gaierror:
+            raise _network.herror(HOST_NOT_FOUND, "Unknown host") from None
 
     def socketpair(self, family: Any = None, type: int = _network.SOCK_STREAM, proto: int = 0) -> Any:
         machine = here.machine
         if machine is None:
             return _socketpair(family, type, proto)
+        if type & KIND_MASK != _network.SOCK_STREAM:
+            raise Escape(machine.name, "a pair of sockets that are no streams", NO_PAIR)
         loop: Any = machine.loop
         return tuple(SimSocket.holding(machine, one, _network.AF_UNIX) for one in loop.unix_names.pair())
+
+    def fromfd(self, fd: Any, family: Any, type: Any, proto: int = 0) -> Any:
+        machine = here.machine
+        if machine is None:
+            return _fromfd(fd, family, type, proto)
+        raise Escape(machine.name, "socket.fromfd", NO_DESCRIPTOR)
 
 
 def _name_of(machine: Machine, address: str) -> str:
@@ -123,7 +139,7 @@ resolver: Final = Resolver()
 
 def replacements() -> Iterator[Replacement]:
     """Yield what takes the place of the functions that ask a resolver."""
-    names = ("getaddrinfo", "getnameinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "socketpair")
+    names = ("getaddrinfo", "getnameinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "socketpair", "fromfd")
     yield from resolver.replacing(_network, *names)
 
 
