@@ -149,6 +149,18 @@ def test_signals_wait_in_the_inbox_and_what_was_before_comes_back() -> None:
     assert signal.getsignal(signal.SIGHUP) is before
 
 
+def test_a_process_that_ends_is_not_killed_by_being_told_once_more() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        SignalInbox().close(for_good=True)
+        for number in before:
+            os.kill(os.getpid(), number)
+            assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 # ── the channel ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

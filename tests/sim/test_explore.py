@@ -126,3 +126,42 @@ def test_what_is_left_fails_and_nothing_of_it_can_be_left_out(needed: set[int], 
     parts = list(range(count))
     if fails(parts):
         assert set(shrink(parts, fails)) == needed
+
+
+def test_a_failure_that_is_none_of_exception_is_told_too() -> None:
+    """As ``pytest.fail`` raises it, and ``pytest.raises`` where nothing is raised."""
+
+    async def check(_: World) -> None:
+        with pytest.raises(ValueError, match="never"):
+            await asyncio.sleep(1)
+
+    with pytest.raises(SeedFailed, match="seed 3 fails: Failed: DID NOT RAISE"):
+        World().explore(seeds=[3], check=check)
+
+
+def test_a_skip_is_no_failure() -> None:
+    async def check(_: World) -> None:
+        pytest.skip("not here")
+
+    with pytest.raises(pytest.skip.Exception):
+        World().explore(seeds=[3], check=check)
+
+
+def test_another_failure_is_not_the_one_that_is_looked_for() -> None:
+    """Without the first fault the run fails too, but otherwise: both faults are needed for what was seen."""
+    happened: list[str] = []
+
+    def faults(_: World, __: Random) -> list[Fault]:
+        happened.clear()
+        return [Fault(at, lambda _, at=at: happened.append(at), at) for at in ("1s", "2s")]  # type: ignore[misc]
+
+    async def check(_: World) -> None:
+        happened.clear()
+        await asyncio.sleep(3)
+        assert happened != ["1s", "2s"]
+        if happened == ["2s"]:
+            raise LookupError(happened)
+
+    with pytest.raises(SeedFailed) as caught:
+        World().explore(seeds=[1], check=check, faults=faults)
+    assert [fault.words for fault in caught.value.faults] == ["1s", "2s"]

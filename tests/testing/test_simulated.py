@@ -47,6 +47,12 @@ async def test_an_echo_over_a_bad_line(world: World, word: bytes) -> None:
     assert await world["alice"].spawn(visit()) == word
 
 
+@simulated(two, seeds=1)
+async def test_a_world_may_stand_behind_fixtures(tmp_path: Path, world: World, word: bytes) -> None:
+    assert tmp_path.name.startswith("test_a_world_may_stand")
+    assert (world.seed, word) == (0, b"hello")
+
+
 class TestMethods:
     @simulated(two, seeds=[3, 4])
     async def test_of_a_class(self, world: World) -> None:

@@ -121,7 +121,7 @@ def start(configure: Configure) -> int:
 
         import_everything()
     try:
-        return supervisor.run(builtin.furnish(settings), reread=reread, observe=_witness)
+        return supervisor.run(builtin.furnish(settings), reread=reread, observe=_witness, ends_process=True)
     finally:
         builtin.close()
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Final
 
 HEARD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class SignalInbox:
@@ -30,11 +31,11 @@ class SignalInbox:
         except BlockingIOError:
             return []
 
-    def close(self) -> None:
-        """Restore what was before."""
-        signal.set_wakeup_fd(self._old_wakeup_fd)
+    def close(self, *, for_good: bool = False) -> None:
+        """Restore what was before. ``for_good``: the process ends now, and who tells it so once more kills nobody."""
         for number, handler in self._old_handlers.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if for_good and number in ENDING else handler)
+        signal.set_wakeup_fd(self._old_wakeup_fd)
         os.close(self._read_fd)
         os.close(self._write_fd)
 

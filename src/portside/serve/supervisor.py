@@ -52,14 +52,21 @@ STALE_ROLL_S: Final = 30.0  # a reload whose workers take longer gives way to th
 Reread: TypeAlias = Callable[[], ServerSettings]
 
 
-def run(settings: ServerSettings, *, reread: Reread | None = None, observe: Observe | None = None) -> int:
+def run(
+    settings: ServerSettings,
+    *,
+    reread: Reread | None = None,
+    observe: Observe | None = None,
+    ends_process: bool = False,
+) -> int:
     """Serve until stopped, and return the exit status: 0 stopped, 4 workers keep crashing, 130 forced.
 
     ``reread`` returns the settings anew at each reload, or raises what is wrong with them. ``observe`` makes what keeps
-    in mind in each worker what is said, as long as there is a control socket to ask for it.
+    in mind in each worker what is said, as long as there is a control socket to ask for it. ``ends_process``: nothing
+    comes behind it, so that signals to end are heard no more once it has ended.
     Raises: LocalError when the server could not start; UsageError when what was asked for cannot be meant.
     """
-    return Supervisor(settings, reread or (lambda: settings), observe).run()
+    return Supervisor(settings, reread or (lambda: settings), observe, ends_process=ends_process).run()
 
 
 class Supervisor:
@@ -72,8 +79,10 @@ class Supervisor:
         observe: Observe | None = None,
         *,
         clock: Callable[[], float] = monotonic,
+        ends_process: bool = False,
     ) -> None:
         self._settings = settings
+        self._ends_process = ends_process
         self._reread = reread
         self._observe = observe
         self._clock = clock
@@ -142,7 +151,7 @@ class Supervisor:
         if self._roll is not None:
             listening.close(self._roll.plan.new)
         self._turns.close()
-        self._inbox.close()
+        self._inbox.close(for_good=self._ends_process)
 
     def _wait_for_the_killed(self) -> None:
         deadline_s = self._clock() + FORCE_S

@@ -9,6 +9,7 @@ after the other until the run does not fail any more, so that what is left is wh
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -84,8 +85,8 @@ class Exploration:
             faults = self.faults_of(seed)
             try:
                 digests[seed] = self.once(seed, faults)
-            except Exception as error:
-                needed = shrink(faults, partial(self._fails, seed)) if faults else []
+            except _failures() as error:
+                needed = shrink(faults, partial(self._fails_alike, seed, type(error))) if faults else []
                 raise SeedFailed(seed, error, needed) from error
         return Explored(digests)
 
@@ -105,11 +106,12 @@ class Exploration:
             world.play(self.check(world), limit=self.limit)
             return world.digest()
 
-    def _fails(self, seed: int, faults: Sequence[Fault]) -> bool:
+    def _fails_alike(self, seed: int, kind: type[BaseException], faults: Sequence[Fault]) -> bool:
+        """Return whether a run fails as it did before: another failure, of faults that lack others, is not that one."""
         try:
             self.once(seed, faults)
-        except Exception:
-            return True
+        except _failures() as error:
+            return type(error) is kind
         return False
 
     def journal(self, seed: int) -> Journal:
@@ -117,13 +119,19 @@ class Exploration:
         kept: list[Journal] = []
         try:
             self.once(seed, self.faults_of(seed), lambda world: kept.append(Journal(world)))
-        except Exception:  # what it raises is told elsewhere; here its frames are asked for
+        except _failures():  # what it raises is told elsewhere; here its frames are asked for
             return kept[0]
         return kept[0]
 
     def difference(self, seed: int, other: int | None = None) -> str | None:
         """Return the first difference of two runs, of one seed if only one is given: there must be none then."""
         return first_difference(self.journal(seed), self.journal(seed if other is None else other))
+
+
+def _failures() -> tuple[type[BaseException], ...]:
+    """Return what a check fails with: pytest's own failure is no ``Exception``, and a skip no failure."""
+    pytest: Any = sys.modules.get("pytest")
+    return (Exception,) if pytest is None else (Exception, pytest.fail.Exception)
 
 
 def _chosen(seeds: Iterable[int]) -> Iterator[int]:

@@ -51,7 +51,7 @@ def simulated(
                 try:
                     plan.explore(
                         seeds=range(seeds) if isinstance(seeds, int) else seeds,
-                        check=lambda world: test(*arguments, world, **fixtures),
+                        check=lambda world: test(*arguments, **fixtures, world=world),
                         limit=limit,
                         faults=faults,
                         shuffled=shuffled,
