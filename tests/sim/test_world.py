@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import subprocess
 import sys
 import textwrap
@@ -370,3 +371,22 @@ def test_a_program_that_will_not_end_is_left_after_a_minute() -> None:
         world.host("alice").spawn(stubborn())
         world.play(asyncio.sleep(1))
     assert 20 < world.now_s <= 61
+
+
+def test_a_host_that_is_not_there_behind_a_router_is_unreachable() -> None:
+    """The router hears nothing from it, and says so of the packet that it holds: RFC 1812 section 5.2.7.1."""
+    with World() as world:
+        alice = world.host("alice", "10.0.0.2/24")
+        router = world.router("router", "10.0.0.1/24", "10.0.1.1/24")
+        for other in (alice, world.host("bob", "10.0.1.2/24")):
+            world.link(other, router, delay="1ms")
+
+        async def visit() -> None:
+            with pytest.raises(OSError, match="Connect call failed") as caught:
+                await asyncio.open_connection("10.0.1.99", 7)
+            assert caught.value.errno == errno.EHOSTUNREACH
+
+        async def main() -> None:
+            await alice.spawn(visit())
+
+        world.play(main())

@@ -236,7 +236,7 @@ class Wire:
     def send_bytes(self, data: bytes) -> None:
         self.host.put(data)
 
-    def heard(self, kind: type, within_s: float = 1.0) -> Any:
+    def heard(self, kind: type, within_s: float = 5.0) -> Any:
         """Return the next frame of a kind that is for us; fail if none comes."""
         found = self.next(kind, within_s)
         assert found is not None, f"no {kind.__name__} within {within_s} s"

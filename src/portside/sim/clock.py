@@ -23,14 +23,14 @@ Step: TypeAlias = Callable[[Any], object]  # what is done, with its one argument
 class Scheduler:
     """What is to happen, and when. ``now`` is in nanoseconds since the world began."""
 
-    __slots__ = ("_cancelled", "_count", "heap", "now", "ready", "stopped")
+    __slots__ = ("_cancelled", "count", "heap", "now", "ready", "stopped")
 
     def __init__(self) -> None:
         self.now = 0
         self.ready: deque[tuple[Step, Any]] = deque()
         self.heap: list[tuple[int, int, Step, Any]] = []
         self.stopped = False
-        self._count = count()
+        self.count = count()  # numbers what is to happen later, in the order of asking
         self._cancelled = 0
 
     def soon(self, step: Step, argument: Any = None) -> None:
@@ -39,16 +39,16 @@ class Scheduler:
 
     def at(self, time_ns: int, step: Step, argument: Any = None) -> None:
         """Do this at that time; at once if it has passed."""
-        heapq.heappush(self.heap, (time_ns, next(self._count), step, argument))
+        heapq.heappush(self.heap, (time_ns, next(self.count), step, argument))
 
     def after(self, delay_ns: int, step: Step, argument: Any = None) -> None:
         """Do this when so much time has passed."""
-        heapq.heappush(self.heap, (self.now + delay_ns, next(self._count), step, argument))
+        heapq.heappush(self.heap, (self.now + delay_ns, next(self.count), step, argument))
 
     @property
     def events(self) -> int:
         """How many things were asked for that were to happen later: a number that equal runs have in common."""
-        reduced: Any = self._count.__reduce__()  # the one way to look at a count without taking from it
+        reduced: Any = self.count.__reduce__()  # the one way to look at a count without taking from it
         return int(reduced[1][0])
 
     def run(self, until_ns: int | None = None, *, keep_time: bool = False) -> None:
@@ -67,7 +67,7 @@ class Scheduler:
             if not heap or (until_ns is not None and heap[0][0] > until_ns):
                 break
             time_ns, _, step, argument = pop(heap)
-            if time_ns > self.now:  # noqa: PLR1730 -- a call of max() for every event of a world
+            if time_ns > self.now:
                 self.now = time_ns
             step(argument)
         if until_ns is not None and not self.stopped and not keep_time:
@@ -119,7 +119,10 @@ class Timer:
 
     def start(self, delay_ns: int) -> None:
         """Ring when so much time has passed."""
-        self.set(self._scheduler.now + delay_ns)
+        self.due_ns = due_ns = self._scheduler.now + delay_ns  # ``set``, written out: TCP does it for every segment
+        if self._entry_ns is None or due_ns < self._entry_ns:
+            self._entry_ns = due_ns
+            self._scheduler.at(due_ns, self._look, due_ns)
 
     def cancel(self) -> None:
         """Do not ring."""

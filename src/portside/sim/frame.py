@@ -159,6 +159,25 @@ class UdpFrame(IpFrame):
         self.target_port = target_port
         self.payload = payload
 
+    def hop(self) -> UdpFrame:
+        """Return the copy that a router sends on: written out, as TCP's is."""
+        onward = UdpFrame.__new__(UdpFrame)
+        onward.source_mac = onward.target_mac = 0
+        onward.protocol = UDP
+        onward.source = self.source
+        onward.target = self.target
+        onward.ttl = self.ttl - 1
+        onward.traffic_class = self.traffic_class
+        onward.flow_label = self.flow_label
+        onward.identification = self.identification
+        onward.dont_fragment = self.dont_fragment
+        onward.options = self.options
+        onward.source_port = self.source_port
+        onward.target_port = self.target_port
+        onward.payload = self.payload
+        onward.size = self.size
+        return onward
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -242,6 +261,7 @@ class TcpFrame(IpFrame):
     def hop(self) -> TcpFrame:
         """Return the copy that a router sends on: written out, for what is copied half a million times a second."""
         onward = TcpFrame.__new__(TcpFrame)
+        onward.source_mac = onward.target_mac = 0
         onward.protocol = TCP
         onward.source = self.source
         onward.target = self.target
@@ -284,7 +304,7 @@ def options_bytes(segment: TcpFrame) -> int:
 
 _SLOTS: Final[dict[type, tuple[str, ...]]] = {
     kind: tuple(name for base in kind.__mro__[:-1] for name in base.__dict__.get("__slots__", ()))
-    for kind in (OpaqueFrame, IcmpFrame, UdpFrame, TcpFrame)
+    for kind in (OpaqueFrame, IcmpFrame)
 }
 
 AnyIpFrame: TypeAlias = OpaqueFrame | IcmpFrame | UdpFrame | TcpFrame

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from heapq import heappush
 from typing import Any, Final, Literal, TypeAlias
 
 from portside.sim.clock import SECOND, Scheduler
@@ -48,6 +49,8 @@ class Line:
         self._waiting_bytes = 0
         self._codel: CoDel | None = None
         self._is_sending = False
+        self._arrives = self._arrive
+        self._delay_ns = settings.delay_ns
         self._choose()
 
     # ── changes ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -80,6 +83,7 @@ class Line:
 
     def _choose(self) -> None:
         """Choose the shortest way that does all that is asked for."""
+        self._delay_ns = self.settings.delay_ns
         if self.settings.queue == "codel" and self._codel is None:
             self._codel = CoDel()
         plain = self.is_up and not self.rules and not self._watchers
@@ -90,7 +94,8 @@ class Line:
     def _carry_ideal(self, frame: AnyFrame) -> None:
         self.sent += 1
         self.sent_bytes += frame.size
-        self._scheduler.after(self.settings.delay_ns, self._arrive, frame)
+        scheduler = self._scheduler  # ``after``, written out: no frame travels without
+        heappush(scheduler.heap, (scheduler.now + self._delay_ns, next(scheduler.count), self._arrives, frame))
 
     def _arrive(self, frame: AnyFrame) -> None:
         self._to.deliver(frame)

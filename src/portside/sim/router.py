@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portside.sim.addresses import is_link_local, is_v4
+from portside.sim.addresses import is_v4
 from portside.sim.frame import ETHERNET_BYTES, AnyIpFrame
 from portside.sim.ip.fragments import cut
 from portside.sim.ip.icmp import NO_ROUTE, SOURCE_ROUTE, TOO_BIG, TTL_EXCEEDED
@@ -17,16 +17,14 @@ class Router(Stack):
 
     def forward(self, frame: AnyIpFrame, interface: Interface) -> None:
         """Send a packet on that came in at an interface."""
-        if frame.target_mac != interface.mac or is_link_local(frame.target) or is_link_local(frame.source):
-            self.count("not to be forwarded")  # RFC 1812 section 5.3.4, RFC 4291 section 2.5.6
-            return
         if frame.ttl <= 1:
             self.icmp.complain(frame, TTL_EXCEEDED, source=interface.address_for(frame.source) or 0)
             return
         if frame.options and any(getattr(option, "kind", None) in SOURCE_ROUTES for option in frame.options):
             self.icmp.complain(frame, SOURCE_ROUTE)
             return
-        route = self.routes.find(frame.target)
+        target = frame.target
+        route = self.routes.cache.get(target) or self.routes.find(target)
         if route is None:
             self.icmp.complain(frame, NO_ROUTE, source=interface.address_for(frame.source) or 0)
             return
@@ -34,7 +32,7 @@ class Router(Stack):
         if frame.size - ETHERNET_BYTES > out.mtu and not self._fits(frame, out, interface):
             return
         gateway = route.gateway
-        out.send(frame.hop(), frame.target if gateway is None else gateway)
+        out.send(frame.hop(), target if gateway is None else gateway)
 
     def _fits(self, frame: AnyIpFrame, out: Interface, came_in: Interface) -> bool:
         """Cut up a packet that is too long for the next link, or say so. Returns False: it is dealt with."""

@@ -32,6 +32,7 @@ class Interface:
         self.networks = [*networks, (link_local_of(mac), 64)]
         self.groups: dict[int, int] = {}  # with how many have joined
         self.neighbors = Neighbors(self)
+        self._known = self.neighbors.known
         self.broadcasts = frozenset(
             network_of(address, prefix) | ((1 << (128 - prefix)) - 1)
             for address, prefix in networks
@@ -87,18 +88,17 @@ class Interface:
 
     def send(self, frame: AnyIpFrame, next_hop: int) -> None:
         """Put a packet onto the wire, to the neighbour that is the next hop."""
-        if next_hop in self.broadcasts or next_hop == BROADCAST_V4:
+        mac = self._known.get(next_hop)
+        if mac is not None:
+            frame.source_mac = self.mac
+            frame.target_mac = mac
+            self.port.send(frame)
+        elif next_hop in self.broadcasts or next_hop == BROADCAST_V4:
             self.put(frame, BROADCAST_MAC)
         elif is_multicast(next_hop):
             self.put(frame, group_mac(next_hop))
         else:
-            mac = self.neighbors.known.get(next_hop)
-            if mac is not None:
-                frame.source_mac = self.mac
-                frame.target_mac = mac
-                self.port.send(frame)
-            else:
-                self.neighbors.send(frame, next_hop)
+            self.neighbors.send(frame, next_hop)
 
     def put(self, frame: AnyFrame, mac: int) -> None:
         """Put a frame onto the wire, to that MAC address."""

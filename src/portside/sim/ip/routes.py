@@ -33,7 +33,7 @@ class Routes:
 
     def __init__(self) -> None:
         self._by_prefix: dict[int, dict[int, list[Route]]] = {}  # longest first
-        self._cache: dict[int, Route | None] = {}
+        self.cache: dict[int, Route] = {}  # what was found before, by target
 
     def add(
         self, network: int, prefix: int, interface: Interface, gateway: int | None = None, metric: int = 0
@@ -44,7 +44,7 @@ class Routes:
         same.append(route)
         same.sort(key=lambda one: one.metric)
         self._by_prefix = dict(sorted(self._by_prefix.items(), reverse=True))
-        self._cache.clear()
+        self.cache.clear()
         return route
 
     def remove(self, route: Route) -> None:
@@ -53,18 +53,18 @@ class Routes:
         same.remove(route)
         if not same:
             del self._by_prefix[route.prefix][route.network]
-        self._cache.clear()
+        self.cache.clear()
 
     def find(self, target: int) -> Route | None:
         """Return the route to an address, None where there is none. RFC 1812 section 5.2.4.3."""
-        cached = self._cache.get(target)
+        cached = self.cache.get(target)
         if cached is not None:
             return cached
         found = self._search(target)
         if found is not None:
-            if len(self._cache) >= CACHE_MAX:
-                self._cache.clear()
-            self._cache[target] = found
+            if len(self.cache) >= CACHE_MAX:
+                self.cache.clear()
+            self.cache[target] = found
         return found
 
     def _search(self, target: int) -> Route | None:

@@ -17,6 +17,7 @@ from portside.sim.addresses import (
     BROADCAST_V4,
     LOOPBACK,
     MAPPED,
+    is_link_local,
     is_loopback,
     is_multicast,
     is_v4,
@@ -29,6 +30,7 @@ from portside.sim.frame import (
     AnyIpFrame,
     ArpFrame,
     IcmpFrame,
+    IpFrame,
     OpaqueFrame,
     RawFrame,
     TcpFrame,
@@ -47,6 +49,10 @@ LOOPBACK_MTU: Final = 65_536
 LOOPBACK_V4: Final = MAPPED | 0x7F00_0001
 MTU_MIN_V4: Final = 68  # RFC 791 section 3.2
 MTU_MIN_V6: Final = 1_280  # RFC 8200 section 5
+MEANINGS_MAX: Final = 4_096
+# What an address means to a host: somebody elsewhere, somebody on one link (never to be forwarded), several who hear
+# it, the host itself, what must not leave the host.
+ABROAD, ON_LINK, MANY, OURS, WITHIN = 1, 2, 3, 4, 5
 SOURCE_ROUTES: Final = frozenset({131, 137})  # loose and strict: RFC 791 section 3.1
 
 
@@ -75,6 +81,7 @@ class Stack:
         self.loopback = Port("lo", 0, self._hear_ourselves, LOOPBACK_MTU)
         self.loopback.plug(lambda frame: scheduler.soon(self.loopback.deliver, frame))
         self._own: dict[int, Interface | None] = {LOOPBACK: None, LOOPBACK_V4: None}
+        self._meanings: dict[int, int] = {}  # of addresses seen before
         self._mtus: dict[int, tuple[int, int]] = {}  # by target: what is known of the path, and until when
         self._identification = chance.randrange(1 << 16)
         self._reassembly = Reassembly(scheduler, profile.reassembly_ns, self._never_whole)
@@ -97,6 +104,7 @@ class Stack:
         for address, prefix in interface.networks:
             self._own.setdefault(address, interface)
             self.routes.add(address, prefix, interface)
+        self._meanings.clear()
         return interface
 
     def attach_tcp(self, tcp: Tcp) -> None:
@@ -116,6 +124,21 @@ class Stack:
         self.counters[what] = self.counters.get(what, 0) + 1
 
     # ── what addresses are ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _meaning(self, address: int) -> int:
+        """Find out what an address means here, and remember it: every packet asks for two."""
+        if is_loopback(address):
+            meaning = WITHIN
+        elif address in self._own:
+            meaning = OURS
+        elif is_multicast(address) or self.is_broadcast(address):
+            meaning = MANY
+        else:
+            meaning = ON_LINK if is_link_local(address) else ABROAD
+        if len(self._meanings) >= MEANINGS_MAX:
+            self._meanings.clear()
+        self._meanings[address] = meaning
+        return meaning
 
     def is_ours(self, address: int) -> bool:
         """Return whether the address is one of this host's, its loopback included."""
@@ -172,10 +195,10 @@ class Stack:
     def send(self, frame: AnyIpFrame) -> None:
         """Route a packet, cut it up where it must be, and put it on the wire: see ``seams.NetworkLayer``."""
         target = frame.target
-        if target in self._own or is_loopback(target):
+        if (self._meanings.get(target) or self._meaning(target)) >= OURS:
             self.loopback.send(frame)
             return
-        route = self.routes.find(target) or self._route(target)
+        route = self.routes.cache.get(target) or self._route(target)
         interface = route.interface
         if frame.size - ETHERNET_BYTES > interface.mtu or self._mtus:
             mtu = self.mtu_to(target)
@@ -213,29 +236,38 @@ class Stack:
 
     def hear(self, frame: AnyFrame, interface: Interface) -> None:
         """Take a frame that has come in."""
-        if isinstance(frame, RawFrame):
-            try:
-                frame = decode(frame.data)
-            except MalformedMessage:
-                self.count("malformed")
-                return
-        if isinstance(frame, ArpFrame):
+        if isinstance(frame, IpFrame):
+            self._hear_packet(frame, interface)
+        elif isinstance(frame, ArpFrame):
             interface.neighbors.hear_arp(frame)
-        elif isinstance(frame, RawFrame):
+        else:
+            self._hear_bytes(frame, interface)
+
+    def _hear_bytes(self, frame: RawFrame, interface: Interface) -> None:
+        try:
+            decoded = decode(frame.data)
+        except MalformedMessage:
+            self.count("malformed")
+            return
+        if isinstance(decoded, RawFrame):
             self.count("unknown type")
         else:
-            self._hear_packet(frame, interface)
+            self.hear(decoded, interface)
 
     def _hear_packet(self, frame: AnyIpFrame, interface: Interface) -> None:
-        target = frame.target
-        if frame.source in self._own or (is_loopback(target) or is_loopback(frame.source)):
+        source, target = frame.source, frame.target
+        by = self._meanings.get(source) or self._meaning(source)
+        to = self._meanings.get(target) or self._meaning(target)
+        if by >= OURS or to == WITHIN:
             self.count("martian")  # RFC 1812 section 5.3.7
-        elif target in self._own or is_multicast(target) or self.is_broadcast(target):
+        elif to >= MANY:
             self._deliver(frame, interface)
-        elif self.forwards:
-            self.forward(frame, interface)
-        else:
+        elif not self.forwards:
             self.count("not for us")
+        elif ON_LINK in (by, to) or frame.target_mac != interface.mac:
+            self.count("not to be forwarded")  # RFC 1812 section 5.3.4, RFC 4291 section 2.5.6
+        else:
+            self.forward(frame, interface)
 
     def forward(self, frame: AnyIpFrame, interface: Interface) -> None:
         """Send on what is for others: routers do."""
@@ -245,6 +277,9 @@ class Stack:
 
     def _deliver(self, frame: AnyIpFrame, interface: Interface | None) -> None:
         """Hand a packet to what it is for."""
+        if isinstance(frame, TcpFrame):
+            self.tcp.receive(frame)
+            return
         if isinstance(frame, OpaqueFrame):
             opened = self._open(frame)
             if opened is None:

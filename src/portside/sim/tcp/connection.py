@@ -64,8 +64,7 @@ class Connection:
     __slots__ = (
         "_error",
         "_soft_error",
-        "_told_readable",
-        "_ts_offset",
+                "_ts_offset",
         "headers_bytes",
         "into",
         "is_abandoned",
@@ -93,6 +92,7 @@ class Connection:
         "shifts",
         "state",
         "tcp",
+        "told_readable",
         "ts_on",
         "user",
         "v4",
@@ -128,7 +128,7 @@ class Connection:
         self._ts_offset = chance.getrandbits(32)  # RFC 7323 section 5.4
         self.out = Sender(self, self.iss, profile.send_buffer_bytes)
         self.into = Receiver(self, profile.receive_buffer_bytes)
-        self._told_readable = False
+        self.told_readable = False
         self._error: OSError | None = None
         self._soft_error: OSError | None = None
         self.keeper = Keeper(self)
@@ -155,31 +155,30 @@ class Connection:
     ) -> None:
         """Send one segment, with whatever there is to acknowledge."""
         into = self.into
-        ack, blocks = 0, NO_BLOCKS
+        ack, echo, blocks = 0, 0, NO_BLOCKS
         if flags & ACK:
-            ack = into.queue.next & WORD
+            ack, echo = into.queue.next & WORD, into.ts_recent
             if window is None:
                 window = into.window()
-            if self.sack_on and not flags & SYN:
+            if into.has_blocks and self.sack_on and not flags & SYN:
                 blocks = into.sack(BLOCKS_MAX - self.ts_on)
-        timestamp = self.timestamp() if self.ts_on else None
+            into.told()
+        (source, source_port), (target, target_port) = self.local, self.remote
         frame = TcpFrame(
-            self.local[0],
-            self.local[1],
-            self.remote[0],
-            self.remote[1],
+            source,
+            source_port,
+            target,
+            target_port,
             sequence,
             ack,
             flags,
             window or 0,
             payload,
-            timestamp,
-            into.ts_recent if flags & ACK else 0,
+            self.timestamp() if self.ts_on else None,
+            echo,
             blocks,
             offer,
         )
-        if flags & ACK:
-            into.told()
         try:
             self.network.send(frame)
         except OSError as error:
@@ -190,7 +189,7 @@ class Connection:
     def room(self) -> int:
         """Return how many bytes of data the next segment has room for, beside the blocks it will tell."""
         into = self.into
-        if self.sack_on and into.has_blocks:
+        if into.has_blocks and self.sack_on:
             return self.out.mss - into.sack_bytes(BLOCKS_MAX - self.ts_on)
         return self.out.mss
 
@@ -261,10 +260,12 @@ class Connection:
 
     def receive(self, limit: int) -> bytes:
         """Return up to so many bytes that have come."""
-        data = self.into.queue.take(limit)
-        if not self.into.queue.ready_bytes:
-            self._told_readable = False
-        if data and self.state in RECEIVING and self.into.has_opened():
+        into = self.into
+        queue = into.queue
+        data = queue.take(limit)
+        if not queue.ready_bytes:
+            self.told_readable = False
+        if data and into.has_opened() and self.state in RECEIVING:
             self.acknowledge()
         return data
 
@@ -324,8 +325,8 @@ class Connection:
 
     def tell_readable(self) -> None:
         """Tell the user that there is something to be read, once."""
-        if not self._told_readable:
-            self._told_readable = True
+        if not self.told_readable:
+            self.told_readable = True
             self.user.readable()
 
     def time_out(self) -> None:

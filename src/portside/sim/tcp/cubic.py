@@ -29,7 +29,8 @@ class Cubic:
 
     def acked(self, count: int, now_ns: int, srtt_ns: int) -> None:
         if self.cwnd < self.ssthresh:
-            self.cwnd += min(count, 2 * self.mss)  # section 4.10, with RFC 3465's L of 2 as Linux's
+            most = 2 * self.mss  # section 4.10, with RFC 3465's L of 2 as Linux's
+            self.cwnd += count if count < most else most
             return
         cwnd = self.cwnd / self.mss
         if self._epoch_ns is None:

@@ -14,28 +14,24 @@ if TYPE_CHECKING:
 class Keeper:
     """Asks, when it is on, after a while without a segment, by one that the peer must acknowledge."""
 
-    __slots__ = ("_connection", "_is_on", "_timer", "_unanswered")
+    __slots__ = ("_connection", "_timer", "_unanswered", "is_on")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._is_on = False
+        self.is_on = False
         self._unanswered = 0
         self._timer: Timer | None = None
 
-    @property
-    def is_on(self) -> bool:
-        return self._is_on
-
     def turn(self, *, on: bool) -> None:
         """Turn it on or off; it is off unless a program asks (the same section)."""
-        self._is_on = on
+        self.is_on = on
         if self._applies:
             self._wait_anew()
 
     @property
     def _applies(self) -> bool:
         connection = self._connection
-        return self._is_on and not connection.is_abandoned and connection.state in {ESTABLISHED, CLOSE_WAIT, FIN_WAIT_2}
+        return self.is_on and not connection.is_abandoned and connection.state in {ESTABLISHED, CLOSE_WAIT, FIN_WAIT_2}
 
     def opened(self) -> None:
         """Begin to count, where it was turned on before there was a connection."""

@@ -14,28 +14,28 @@ class Reassembly:
     Where pieces overlap, what came first counts, as on Linux.
     """
 
-    __slots__ = ("_ahead", "_ready", "_recent", "_starts", "ahead_bytes", "next", "ready_bytes")
+    __slots__ = ("_ahead", "_ready", "_recent", "ahead_bytes", "next", "ready_bytes", "starts")
 
     def __init__(self, start: int) -> None:
         self.next = start
         self._ready: deque[bytes] = deque()
         self.ready_bytes = 0
-        self._starts: list[int] = []
+        self.starts: list[int] = []  # of what has come ahead of what is missing
         self._ahead: dict[int, bytes] = {}
         self.ahead_bytes = 0
         self._recent: list[int] = []  # a number within each block, the one that changed last first: RFC 2018 section 4
 
-    @property
-    def has_gaps(self) -> bool:
-        """Whether something has come that is ahead of what is missing."""
-        return bool(self._starts)
+    def extend(self, data: bytes) -> None:
+        """Take the piece that is missing, where nothing has come ahead of it: what nearly always comes."""
+        length = len(data)
+        self._ready.append(data)
+        self.ready_bytes += length
+        self.next += length
 
     def put(self, start: int, data: bytes) -> tuple[int, int] | None:
         """Take a piece; return the range of it that was there already, for a D-SACK, None if all of it is new."""
-        if start == self.next and not self._starts:  # what nearly always comes
-            self._ready.append(data)
-            self.ready_bytes += len(data)
-            self.next += len(data)
+        if start == self.next and not self.starts:
+            self.extend(data)
             return None
         end = start + len(data)
         known = self._known(start, end)
@@ -60,8 +60,8 @@ class Reassembly:
         """Keep what is new of a piece, between the pieces that are there."""
         end = start + len(data)
         at = start
-        place = max(0, bisect_left(self._starts, start) - 1)
-        for left in self._starts[place:]:
+        place = max(0, bisect_left(self.starts, start) - 1)
+        for left in self.starts[place:]:
             right = left + len(self._ahead[left])
             if right <= at:
                 continue
@@ -75,16 +75,16 @@ class Reassembly:
         self._recent = [start, *(one for one in self._recent if one != start)][:16]
 
     def _keep(self, start: int, data: bytes) -> None:
-        if len(self._starts) >= PIECES_MAX:
+        if len(self.starts) >= PIECES_MAX:
             return  # the peer will send it again
-        self._starts.insert(bisect_left(self._starts, start), start)
+        self.starts.insert(bisect_left(self.starts, start), start)
         self._ahead[start] = data
         self.ahead_bytes += len(data)
 
     def _advance(self) -> None:
         """Make ready what is in order now."""
         count = 0
-        for start in self._starts:
+        for start in self.starts:
             if start != self.next:
                 break
             data = self._ahead.pop(start)
@@ -93,13 +93,13 @@ class Reassembly:
             self.ready_bytes += len(data)
             self.next += len(data)
             count += 1
-        del self._starts[:count]
+        del self.starts[:count]
         self._recent = [one for one in self._recent if one >= self.next]
 
     def blocks(self) -> list[tuple[int, int]]:
         """Return what has come ahead, in order, pieces that touch joined."""
         joined: list[tuple[int, int]] = []
-        for start in self._starts:
+        for start in self.starts:
             end = start + len(self._ahead[start])
             if joined and joined[-1][1] == start:
                 joined[-1] = (joined[-1][0], end)

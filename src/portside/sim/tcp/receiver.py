@@ -96,36 +96,33 @@ class Receiver:
     def take(self, start: int, data: bytes) -> None:
         """Take data that is acceptable, and decide when it is acknowledged: RFC 5681 section 4.2."""
         queue = self.queue
-        length = len(data)
-        if start == queue.next and not queue.has_gaps:
-            if length > queue_room(self):
-                data = data[: queue_room(self)]
-                length = len(data)
-            queue.put(start, data)
-            self.segment_bytes = max(self.segment_bytes, length)
-            self._unacknowledged += length
-            if self._quick > 0:
-                self._quick -= 1
-                self._connection.must_ack = True
-            elif self._unacknowledged >= 2 * self.segment_bytes:
-                self._connection.must_ack = True
-            else:
-                self.delay()
+        if start == queue.next and not queue.starts:
+            self.take_next(data[: self.edge - start])
             return
         room = self.edge - start
-        duplicate = queue.put(start, data[:room] if length > room else data)
+        duplicate = queue.put(start, data[:room])
         if self._connection.sack_on:
             self._duplicate = duplicate
         self._connection.must_ack = True  # out of order, or what fills a gap, or old: at once
 
+    def take_next(self, data: bytes) -> None:
+        """Take the data that is next in order, all of it in the window, where nothing has come ahead of it."""
+        length = len(data)
+        self.queue.extend(data)
+        if length > self.segment_bytes:
+            self.segment_bytes = length
+        self._unacknowledged += length
+        if self._quick > 0:
+            self._quick -= 1
+            self._connection.must_ack = True
+        elif self._unacknowledged >= 2 * self.segment_bytes:
+            self._connection.must_ack = True
+        elif self._delayed.due_ns is None:
+            self._delayed.start(self._connection.profile.delayed_ack_min_ns)
+
     def note_duplicate(self, start: int, end: int) -> None:
         """Take note that all of a segment had come before: RFC 2883 section 4.1."""
         self._duplicate = (start, end)
-
-    def delay(self) -> None:
-        """Acknowledge within a while, or with the next data of ours."""
-        if not self._delayed.is_set:
-            self._delayed.start(self._connection.profile.delayed_ack_min_ns)
 
     def halt(self) -> None:
         """Acknowledge nothing more."""
@@ -139,21 +136,24 @@ class Receiver:
         The right edge moves only by what is worth a segment (silly window syndrome: RFC 9293 section 3.8.6.2.2), and
         never back (section 3.8.6).
         """
-        next_number = self.queue.next
-        free = self.buffer_bytes - self.queue.ready_bytes
-        edge = next_number + max(free, 0)
-        if edge - self.edge < min(self.buffer_bytes // 2, self.segment_bytes):
-            edge = self.edge
-        window = max(edge - next_number, 0) >> self.shift
-        if next_number + (window << self.shift) < self.edge:
-            window = -(-(self.edge - next_number) >> self.shift)
-        window = min(window, WINDOW_MAX)
-        self.edge = max(self.edge, next_number + (window << self.shift))
+        queue, told, shift = self.queue, self.edge, self.shift
+        next_number = queue.next
+        edge = next_number + self.buffer_bytes - queue.ready_bytes
+        if edge - told < self.segment_bytes and edge - told < self.buffer_bytes // 2:
+            edge = told
+        window = edge - next_number >> shift
+        if next_number + (window << shift) < told:
+            window = -(-(told - next_number) >> shift)
+        if window > WINDOW_MAX:
+            window = WINDOW_MAX
+        edge = next_number + (window << shift)
+        if edge > told:
+            self.edge = edge
         return window
 
     def told(self) -> None:
         """Take note that a segment with an acknowledgement has left."""
-        self._delayed.cancel()
+        self._delayed.due_ns = None  # ``cancel``, written out
         self._unacknowledged = 0
         self._connection.must_ack = False
         self.last_ack = self.queue.next
@@ -161,8 +161,6 @@ class Receiver:
     def sack(self, most: int) -> tuple[tuple[int, int], ...]:
         """Return the blocks to tell, a duplicate first: RFC 2018 section 4, RFC 2883 section 4."""
         duplicate, self._duplicate = self._duplicate, None
-        if duplicate is None and not self.queue.has_gaps:
-            return ()
         told = self.queue.sack_blocks(most - (duplicate is not None))
         blocks = told if duplicate is None else [duplicate, *told]
         return tuple((start & WORD, end & WORD) for start, end in blocks)
@@ -170,7 +168,7 @@ class Receiver:
     @property
     def has_blocks(self) -> bool:
         """Whether the next segment tells any."""
-        return self._duplicate is not None or self.queue.has_gaps
+        return bool(self._duplicate or self.queue.starts)
 
     def sack_bytes(self, most: int) -> int:
         """Return how long the option is that ``sack`` would give."""
@@ -178,12 +176,11 @@ class Receiver:
 
     def has_opened(self) -> bool:
         """Return whether the peer is to be told that there is room again: RFC 9293 section 3.8.6.2.2."""
-        free = self.buffer_bytes - self.queue.ready_bytes
+        queue, free = self.queue, self.buffer_bytes - self.queue.ready_bytes
+        opened = queue.next + free - self.edge
+        if opened < 2 * self.segment_bytes and opened < self.buffer_bytes // 2:
+            return False
         tellable = WINDOW_MAX << self.shift  # without scale, a buffer beyond that opens nothing
-        opened = self.queue.next + min(free, tellable) - self.edge
-        return opened >= min(self.buffer_bytes // 2, 2 * self.segment_bytes)
-
-
-def queue_room(receiver: Receiver) -> int:
-    """Return how many bytes from RCV.NXT on are within the window."""
-    return receiver.edge - receiver.queue.next
+        return free <= tellable or queue.next + tellable - self.edge >= min(
+            self.buffer_bytes // 2, 2 * self.segment_bytes
+        )

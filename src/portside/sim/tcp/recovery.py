@@ -30,7 +30,6 @@ class Recovery:
         self._inflation = 0
         self._rescued = False
 
-    @property
     def extra_bytes(self) -> int:
         """How much more than the window may be on its way: for each segment that has left the network, another.
 
@@ -38,7 +37,9 @@ class Recovery:
         """
         if self.kind:
             return self._inflation
-        return min(self._duplicates, 2) * self._sender.mss * (not self._sender.board)
+        if not self._duplicates or self._sender.board:
+            return 0
+        return min(self._duplicates, 2) * self._sender.mss
 
     # ── what tells of a loss ─────────────────────────────────────────────────────────────────────────────────────────
 

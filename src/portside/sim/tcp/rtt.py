@@ -8,10 +8,24 @@ from portside.sim.profile import Profile
 class RttEstimator:
     """SRTT, RTTVAR and RTO in nanoseconds; ``backoff`` counts how often the RTO was doubled."""
 
-    __slots__ = ("_profile", "backoff", "base_ns", "rto_ns", "rttvar_ns", "srtt_ns")
+    __slots__ = (
+        "_margin_min_ns",
+        "_max_ns",
+        "_min_ns",
+        "_profile",
+        "backoff",
+        "base_ns",
+        "rto_ns",
+        "rttvar_ns",
+        "srtt_ns",
+    )
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
+        self._min_ns, self._max_ns = profile.rto_min_ns, profile.rto_max_ns
+        self._margin_min_ns = profile.rtt_granularity_ns  # G of section 2
+        if profile.rto_min_bounds_variation:
+            self._margin_min_ns = max(self._margin_min_ns, profile.rto_min_ns)
         self.srtt_ns: int | None = None
         self.rttvar_ns = 0
         self.base_ns = profile.rto_initial_ns
@@ -25,14 +39,18 @@ class RttEstimator:
             self.srtt_ns = rtt_ns
             self.rttvar_ns = rtt_ns // 2
         else:
-            self.rttvar_ns += (abs(srtt_ns - rtt_ns) - self.rttvar_ns) // 4
-            self.srtt_ns = srtt_ns + (rtt_ns - srtt_ns) // 8
-        profile = self._profile
-        margin_ns = max(profile.rtt_granularity_ns, 4 * self.rttvar_ns)
-        if profile.rto_min_bounds_variation:
-            margin_ns = max(margin_ns, profile.rto_min_ns)
-        self.base_ns = min(max(self.srtt_ns + margin_ns, profile.rto_min_ns), profile.rto_max_ns)
-        self.rto_ns = self.base_ns
+            difference_ns = rtt_ns - srtt_ns
+            self.rttvar_ns += (abs(difference_ns) - self.rttvar_ns) // 4
+            self.srtt_ns = rtt_ns = srtt_ns + difference_ns // 8
+        margin_ns = 4 * self.rttvar_ns
+        if margin_ns < self._margin_min_ns:
+            margin_ns = self._margin_min_ns
+        rto_ns = rtt_ns + margin_ns
+        if rto_ns < self._min_ns:
+            rto_ns = self._min_ns
+        elif rto_ns > self._max_ns:
+            rto_ns = self._max_ns
+        self.base_ns = self.rto_ns = rto_ns
         self.backoff = 0
 
     def back_off(self) -> None:

@@ -32,9 +32,9 @@ class Sender:
     """SND.UNA is ``una``, SND.NXT ``next``; ``end`` is behind the last byte the user gave, ``edge`` the window."""
 
     __slots__ = (
-        "_base", "_buffer", "_is_full", "_last_sent_ns", "_on_way", "board", "congestion", "connection", "edge", "end",
-        "fin_queued", "initial_window", "mss", "next", "recovery", "retransmits", "retries", "room_bytes", "rtt",
-        "timer", "una", "window_max", "wl1", "wl2",
+        "_base", "_buffer", "_last_sent_ns", "_on_way", "board", "congestion", "connection", "edge", "end",
+        "fin_queued", "initial_window", "is_full", "mss", "next", "recovery", "retransmits", "retries", "room_bytes",
+        "rtt", "timer", "una", "window_max", "wl1", "wl2",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, iss: int, room_bytes: int) -> None:
@@ -57,7 +57,7 @@ class Sender:
         self.timer = Timer(connection.scheduler, self._timed_out)
         self._buffer = bytearray()
         self._base = iss + 1  # the number of the buffer's first byte
-        self._is_full = False
+        self.is_full = False
         self._last_sent_ns = 0
         self._on_way: deque[Sent] = deque()
 
@@ -101,16 +101,16 @@ class Sender:
         if taken > room:
             taken = max(room, 0)
             data = memoryview(data)[:taken]
-            self._is_full = True
+            self.is_full = True
         self._buffer += data
         self.end += taken
         return taken
 
     def has_room_again(self) -> bool:
         """Return whether there is room for a third of the buffer again, where ``put`` found too little; once."""
-        if not self._is_full or 3 * len(self._buffer) > 2 * self.room_bytes:
+        if not self.is_full or 3 * len(self._buffer) > 2 * self.room_bytes:
             return False
-        self._is_full = False
+        self.is_full = False
         return True
 
     # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -120,21 +120,18 @@ class Sender:
         kind = self.recovery.kind
         if kind and kind != "newreno":
             self.recovery.run()
-        else:
+        elif self.next < self.limit:
             self._send_new()
-        if self.next > self.una:
-            if not self.timer.is_set:
-                self.timer.start(self.rtt.rto_ns)
-        elif self.next < self.limit and not self.timer.is_set:
-            self.timer.start(self.rtt.rto_ns)  # the persist timer: RFC 9293 section 3.8.6.1
+        # For what is on its way; or, as the persist timer (RFC 9293 section 3.8.6.1), for what a shut window holds back
+        if self.timer.due_ns is None and self.una < self.limit:
+            self.timer.start(self.rtt.rto_ns)
 
     def _send_new(self) -> None:
-        if self.next >= self.limit:
-            return
-        congestion, now = self.congestion, self.connection.scheduler.now
-        if self.next == self.una and now - self._last_sent_ns > self.rtt.rto_ns:
-            self._restart_after(now - self._last_sent_ns)
-        behind = self.una + congestion.cwnd + self.recovery.extra_bytes + self.board.sacked_bytes
+        if self.next == self.una:
+            idle_ns = self.connection.scheduler.now - self._last_sent_ns
+            if idle_ns > self.rtt.rto_ns:
+                self._restart_after(idle_ns)
+        behind = self.una + self.congestion.cwnd + self.recovery.extra_bytes() + self.board.sacked_bytes
         while self.next < self.limit and self.send_one(behind):
             pass
 
@@ -151,26 +148,31 @@ class Sender:
 
     def send_one(self, behind: int) -> bool:
         """Send the next segment that was never sent, if ``behind`` and the peer's window let it; return whether."""
-        number, mss = self.next, self.connection.room()
-        left = self.end - number
-        if left > 0:
-            size = min(left, mss, behind - number, self.edge - number)
-            if size < mss and size < left and not self._is_worth(size, number, behind):
-                return False
-            if size <= 0:
-                return False
-            if (
-                size < mss
-                and size == left
-                and not self.connection.nodelay
-                and number > self.una
-                and not self.fin_queued
-            ):
-                return False  # Nagle: RFC 9293 section 3.7.4
-        else:
-            size = 0  # the FIN alone, which needs no window
+        number, mss = self.next, self.mss
+        if self.connection.into.has_blocks:
+            mss = self.connection.room()
+        size: int | None = mss
+        if number + mss > self.end or number + mss > behind or number + mss > self.edge:
+            size = self._part(number, mss, behind)
+        if size is None:
+            return False
         self.transmit(number, size)
         return True
+
+    def _part(self, number: int, mss: int, behind: int) -> int | None:
+        """Return how much less than a whole segment shall be sent now, None for nothing."""
+        left = self.end - number
+        if left <= 0:
+            return 0  # the FIN alone, which needs no window
+        size = min(left, behind - number, self.edge - number)
+        if size < left and not self._is_worth(size, number, behind):
+            return None
+        if size <= 0:
+            return None
+        waits = not self.connection.nodelay and number > self.una and not self.fin_queued
+        if size == left < mss and waits:
+            return None  # Nagle: RFC 9293 section 3.7.4
+        return size
 
     def _is_worth(self, size: int, number: int, behind: int) -> bool:
         """Return whether part of a segment shall be sent: silly window syndrome, RFC 9293 section 3.8.6.2.1."""
@@ -186,11 +188,12 @@ class Sender:
         payload = b""
         if size:
             with memoryview(self._buffer) as view:
-                payload = bytes(view[at : at + size])
+                payload = view[at : at + size].tobytes()
         behind = number + size
         flags = ACK
         if behind == self.end:
-            flags |= PSH if size else 0
+            if size:
+                flags = ACK | PSH
             if self.fin_queued:
                 flags |= FIN
                 behind += 1
@@ -216,13 +219,14 @@ class Sender:
 
     def window(self, number: int, ack: int, window: int) -> bool:
         """Take the peer's window from a segment; return whether it opened. RFC 9293 section 3.10.7.4, fifth check."""
-        if not (self.wl1 < number or (self.wl1 == number and self.wl2 <= ack)):
+        if self.wl1 > number or (self.wl1 == number and self.wl2 > ack):
             return False
         self.wl1, self.wl2 = number, ack
         edge = ack + window
         opened = edge > self.edge
         self.edge = edge
-        self.window_max = max(self.window_max, window)
+        if window > self.window_max:
+            self.window_max = window
         if opened and self.next == self.una:
             self.timer.cancel()  # probes are over
             self.retries = 0
@@ -247,13 +251,13 @@ class Sender:
         flight = self.next - self.una
         count = ack - self.una
         self.una = ack
-        freed = min(ack, self.end) - self._base
+        freed = (ack if ack < self.end else self.end) - self._base
         if freed > 0:
             del self._buffer[:freed]
             self._base += freed
         self._sample(ack, echo)
         self.retries = 0
-        if self.board:
+        if self.board.starts:
             self.board.forget_below(ack)
         if self.recovery.kind:
             self.recovery.acknowledged(ack, count, flight)
@@ -261,10 +265,10 @@ class Sender:
             self.recovery.forget_duplicates()
             if 2 * flight >= self.congestion.cwnd:
                 self.grow(count)
-        if self.next > self.una:
+        if self.next > ack:
             self.timer.start(self.rtt.rto_ns)
         else:
-            self.timer.cancel()
+            self.timer.due_ns = None  # ``cancel``, written out
 
     def grow(self, count: int) -> None:
         """Let the congestion window grow by so many bytes acknowledged."""
@@ -277,7 +281,7 @@ class Sender:
         while on_way and on_way[0].end <= ack:
             last = on_way.popleft()
             again = again or last.again
-        if last is None or again or self.board:
+        if last is None or again or self.board.starts:
             self.rtt.forward()
             if echo is not None and last is not None:
                 self.connection.sample_echo(echo)
