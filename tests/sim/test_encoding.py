@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 
 from portside.errors import MalformedMessage
 from portside.sim.addresses import to_int
-from portside.sim.encoding import decode, encode, open_packet
+from portside.sim.encoding import decode, encode, encode_by_layers, open_packet
 from portside.sim.frame import AnyIpFrame, IcmpFrame, IpFrame, Offer, OpaqueFrame, TcpFrame, UdpFrame
+from portside.sim.packing import pack
 from portside.wire.icmp import Echo
 
 PAIRS = ((to_int("10.0.0.1"), to_int("10.0.0.2")), (to_int("2001:db8::1"), to_int("2001:db8::2")))
@@ -67,7 +69,55 @@ def read(data: bytes) -> AnyIpFrame:
 
 def fields(frame: IpFrame) -> dict[str, object]:
     """Return all that a frame says."""
-    return {name: getattr(frame, name) for kind in type(frame).__mro__[:-1] for name in getattr(kind, "__slots__", ())}
+    names = [name for kind in type(frame).__mro__[:-1] for name in getattr(kind, "__slots__", ())]
+    return {name: getattr(frame, name) for name in names if name not in {"encoded", "inner"}}
+
+
+@given(
+    st.one_of(segments(), datagrams()),
+    st.integers(0, 255),
+    SHORT,
+    st.booleans(),
+    st.integers(0, (1 << 48) - 1),
+    st.integers(0, (1 << 20) - 1),
+    st.integers(0, 255),
+)
+def test_packed_at_once_the_bytes_are_those_of_the_layers(  # noqa: PLR0917 -- drawn by hypothesis
+    frame: AnyIpFrame,
+    traffic_class: int,
+    identification: int,
+    dont_fragment: bool,
+    mac: int,
+    flow_label: int,
+    ttl: int,
+) -> None:
+    frame.traffic_class, frame.ttl = traffic_class, ttl
+    frame.source_mac, frame.target_mac = mac, mac ^ 0xFFFF
+    if frame.target < 1 << 48:
+        frame.identification, frame.dont_fragment = identification, dont_fragment
+    else:
+        frame.flow_label = flow_label
+    packed = pack(frame)
+    if isinstance(frame, UdpFrame) or frame.offer is None:
+        assert packed is not None
+    assert packed in {None, encode_by_layers(frame)}
+
+
+@given(st.one_of(segments(), datagrams(), echoes()))
+def test_bytes_that_are_kept_are_those_of_the_frame_however_it_was_made(frame: AnyIpFrame) -> None:
+    frame.source_mac = frame.target_mac = 1
+    encode(frame)
+    for made in (frame.hop(), frame.changed(source=frame.target), copy(frame)):
+        made.source_mac = made.target_mac = 2
+        assert encode(made) == encode_by_layers(made)
+    assert encode(frame) == encode_by_layers(frame)
+
+
+def test_what_does_not_fit_its_field_is_refused() -> None:
+    frame = UdpFrame(*PAIRS[0][:1], 7, PAIRS[0][1], 70_000, b"")
+    assert pack(frame) is None
+    with pytest.raises(ValueError, match="UDP"):
+        encode(frame)
 
 
 @given(st.one_of(segments(), datagrams(), echoes()), st.integers(0, 255), SHORT, st.booleans())

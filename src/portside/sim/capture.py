@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Final, Self
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from portside.sim.world import World
 
 APPLICATION: Final = "Portside, a simulated internet"
-REMEMBERED: Final = 256  # frames whose bytes are kept for the next port that they pass
 BUFFER_BYTES: Final = 1 << 20
 
 
@@ -61,17 +60,15 @@ class Capture:
         if secrets:
             self._body = tempfile.TemporaryFile(buffering=BUFFER_BYTES)  # noqa: SIM115 -- until ``close``
         self._secrets = bytearray()
-        self._bytes_of = _encoder(REMEMBERED)
         self._taps: list[tuple[Port, Tap]] = []
-        self._write: Callable[[bytes], object] = self._file.write
-        self._writer = PcapngWriter(self._put, Section(application=APPLICATION))
+        self._writer = PcapngWriter(self._file.write, Section(application=APPLICATION))
         for name, port in ports.items():
             tap = self._tap(self._writer.add_interface(Interface(name)))
             port.tap(tap)
             self._taps.append((port, tap))
         if names:
             self._writer.names(names)
-        self._write = self._body.write
+        self._writer.write = self._body.write
 
     @classmethod
     def of(cls, world: World, path: str | Path, hosts: Iterable[str] | None = None, *, secrets: bool = False) -> Self:
@@ -100,17 +97,12 @@ class Capture:
         if self._secrets and not self._secrets.endswith(b"\n"):
             self._secrets += b"\n"
 
-    def _put(self, block: bytes) -> None:
-        """Write a block to where blocks go at present: the file itself, or what is put behind the secrets."""
-        self._write(block)
-
     def _tap(self, interface: int) -> Tap:
-        scheduler, began_ns, bytes_of = self._scheduler, self._began_ns, self._bytes_of
-        packet = self._writer.packet
+        scheduler, began_ns, packet = self._scheduler, self._began_ns, self._writer.packet
 
         def note(way: Way, frame: AnyFrame) -> None:
             self.packets += 1
-            packet(interface, began_ns + scheduler.now, bytes_of(frame), direction=way)
+            packet(interface, began_ns + scheduler.now, frame.encoded or encode(frame), direction=way)
 
         return note
 
@@ -129,7 +121,7 @@ class Capture:
 
     def _finish(self) -> None:
         """Write the secrets, and the packets behind them."""
-        self._write = self._file.write
+        self._writer.write = self._file.write
         if self._secrets:
             self._writer.secrets(bytes(self._secrets))
         self._body.seek(0)
@@ -142,24 +134,3 @@ class Capture:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _encoder(remembered: int) -> Callable[[AnyFrame], bytes]:
-    """Return ``encode`` with a memory: a frame that passes several ports is one object, and its bytes are made once.
-
-    What is remembered holds the frame itself, so that no other one can have its identity meanwhile; its MAC addresses
-    are compared, since whoever puts a frame onto a wire fills them in.
-    """
-    known: dict[int, tuple[AnyFrame, int, int, bytes]] = {}
-
-    def bytes_of(frame: AnyFrame) -> bytes:
-        found = known.get(id(frame))
-        if found is not None and found[1] == frame.target_mac and found[2] == frame.source_mac:
-            return found[3]
-        data = encode(frame)
-        if found is None and len(known) >= remembered:
-            del known[next(iter(known))]  # the oldest: a dict keeps the order in which it was filled
-        known[id(frame)] = (frame, frame.target_mac, frame.source_mac, data)
-        return data
-
-    return bytes_of

@@ -27,6 +27,7 @@ from portside.sim.frame import (
     TcpFrame,
     UdpFrame,
 )
+from portside.sim.packing import pack
 from portside.wire import ethernet
 from portside.wire.arp import build_arp, parse_arp
 from portside.wire.ethernet import MacAddress
@@ -48,6 +49,7 @@ from portside.wire.tcp_options import (
 )
 from portside.wire.udp import Datagram, build_udp, parse_udp
 
+_PACKABLE: Final = (TcpFrame, UdpFrame)
 _FILLER: Final = NoOperation()
 _FILLERS: Final = (_FILLER, _FILLER)
 _SACK_PERMITTED: Final = SackPermitted()
@@ -63,6 +65,15 @@ def _mac(address: int) -> MacAddress:
 
 def encode(frame: AnyFrame) -> bytes:
     """Return the bytes of the frame, from the target's MAC to the end of its payload, not padded."""
+    data = frame.encoded
+    if data is None:
+        packed = pack(frame) if isinstance(frame, _PACKABLE) else None
+        data = frame.encoded = packed or encode_by_layers(frame)
+    return data
+
+
+def encode_by_layers(frame: AnyFrame) -> bytes:
+    """Return the same, whatever the frame is, each layer built by itself."""
     if isinstance(frame, RawFrame):
         return frame.data
     if isinstance(frame, ArpFrame):

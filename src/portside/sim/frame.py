@@ -35,10 +35,14 @@ def ip_header_bytes(address: int) -> int:
 
 
 class Frame:
-    """Ethernet's part, and the root of all kinds. MAC addresses are filled in by whoever puts it onto a wire."""
+    """Ethernet's part, and the root of all kinds. MAC addresses are filled in by whoever puts it onto a wire.
 
-    __slots__ = ("size", "source_mac", "target_mac")
+    ``encoded`` are its bytes, once ``encoding.encode`` was asked for them; it is told to forget them by who fills in.
+    """
 
+    __slots__ = ("encoded", "size", "source_mac", "target_mac")
+
+    encoded: bytes | None
     size: int
     source_mac: int
     target_mac: int
@@ -50,7 +54,7 @@ class RawFrame(Frame):
     __slots__ = ("data",)
 
     def __init__(self, data: bytes) -> None:
-        self.data = data
+        self.data = self.encoded = data
         self.size = len(data)
         self.target_mac = int.from_bytes(data[:6])
         self.source_mac = int.from_bytes(data[6:12])
@@ -65,6 +69,7 @@ class ArpFrame(Frame):
         self.source_mac = source_mac
         self.target_mac = target_mac
         self.message = message
+        self.encoded = None
         self.size = ETHERNET_BYTES + 28  # RFC 826 with addresses of 6 and 4 bytes
 
 
@@ -72,13 +77,14 @@ class IpFrame(Frame):
     """A packet of IP, either version. ``identification``, ``dont_fragment`` are of IPv4, ``flow_label`` of IPv6.
 
     ``traffic_class`` is all eight bits, DSCP and ECN. ``options`` are IPv4's options or IPv6's extension headers other
-    than Fragment.
+    than Fragment. ``inner`` are the bytes behind the headers of IP, once somebody has asked for them.
     """
 
     __slots__ = (
         "dont_fragment",
         "flow_label",
         "identification",
+        "inner",
         "options",
         "protocol",
         "source",
@@ -88,8 +94,10 @@ class IpFrame(Frame):
     )
 
     options: tuple[IPv4Option, ...] | tuple[Extension, ...]
+    inner: bytes | None
 
     def __init__(self, protocol: int, source: int, target: int, size: int, ttl: int = 64) -> None:
+        self.encoded = self.inner = None
         self.source_mac = self.target_mac = 0
         self.size = size
         self.protocol = protocol
@@ -103,12 +111,22 @@ class IpFrame(Frame):
         self.options = ()
 
     def hop(self) -> Self:
-        """Return the copy that a router sends on, with one hop less to live."""
-        onward = type(self).__new__(type(self))
-        for name in _SLOTS[type(self)]:
-            setattr(onward, name, getattr(self, name))
-        onward.ttl -= 1
+        """Return the copy that a router sends on, with one hop less to live. Only its MACs are still to be changed."""
+        onward = self.changed(ttl=self.ttl - 1)
+        onward.inner = self.inner
         return onward
+
+    def changed(self, **fields: object) -> Self:
+        """Return a copy with some fields changed, for who translates or spoils packets; ``size`` is the caller's."""
+        made = type(self).__new__(type(self))
+        for name in _SLOTS[type(self)]:
+            setattr(made, name, getattr(self, name))
+        for name, value in fields.items():
+            setattr(made, name, value)
+        made.encoded = made.inner = None
+        return made
+
+    __copy__ = changed
 
 
 class OpaqueFrame(IpFrame):
@@ -162,6 +180,8 @@ class UdpFrame(IpFrame):
     def hop(self) -> UdpFrame:
         """Return the copy that a router sends on: written out, as TCP's is."""
         onward = UdpFrame.__new__(UdpFrame)
+        onward.encoded = None
+        onward.inner = self.inner
         onward.source_mac = onward.target_mac = 0
         onward.protocol = UDP
         onward.source = self.source
@@ -234,6 +254,7 @@ class TcpFrame(IpFrame):
         offer: Offer | None = None,
     ) -> None:
         # Written out, without a call of the base class: bulk transfers make a hundred thousand of these a second.
+        self.encoded = self.inner = None
         self.source_mac = self.target_mac = 0
         self.protocol = TCP
         self.source = source
@@ -261,6 +282,8 @@ class TcpFrame(IpFrame):
     def hop(self) -> TcpFrame:
         """Return the copy that a router sends on: written out, for what is copied half a million times a second."""
         onward = TcpFrame.__new__(TcpFrame)
+        onward.encoded = None
+        onward.inner = self.inner
         onward.source_mac = onward.target_mac = 0
         onward.protocol = TCP
         onward.source = self.source
@@ -304,7 +327,7 @@ def options_bytes(segment: TcpFrame) -> int:
 
 _SLOTS: Final[dict[type, tuple[str, ...]]] = {
     kind: tuple(name for base in kind.__mro__[:-1] for name in base.__dict__.get("__slots__", ()))
-    for kind in (OpaqueFrame, IcmpFrame)
+    for kind in (OpaqueFrame, IcmpFrame, UdpFrame, TcpFrame)
 }
 
 AnyIpFrame: TypeAlias = OpaqueFrame | IcmpFrame | UdpFrame | TcpFrame

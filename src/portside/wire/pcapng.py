@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Final
 
 from portside.address import IPAddress
@@ -53,19 +54,20 @@ _PADDING: Final = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
 class PcapngWriter:
-    """Writes one section. ``write`` is called once with each whole block, the section's header first.
+    """Writes one section. ``write`` is called once with each whole block, the section's header first; it may be another
+    one from some block on.
 
     Everything raises ValueError for what does not fit its field.
     """
 
     def __init__(self, write: Callable[[bytes], object], section: Section | None = None) -> None:
-        self._write = write
+        self.write = write
         self._interfaces = 0
         write(build_section(section or Section()))
 
     def add_interface(self, interface: Interface) -> int:
         """Write the interface, and return its number within the section, for its packets."""
-        self._write(build_interface(interface))
+        self.write(build_interface(interface))
         self._interfaces += 1
         return self._interfaces - 1
 
@@ -83,17 +85,17 @@ class PcapngWriter:
         """Write a packet of the interface with that number: the arguments are as in ``CapturedPacket``."""
         if not 0 <= interface < self._interfaces:
             raise ValueError(f"pcapng: there are {self._interfaces} interfaces, none has the number {interface}")
-        options = _packet_options(direction, reception, comments) if direction or reception or comments else b""
-        self._write(build_packet(interface, time_ns, data, length_bytes, options))
+        options = _flags(direction, reception) if not comments else _packet_options(direction, reception, comments)
+        self.write(build_packet(interface, time_ns, data, length_bytes, options))
 
     def names(self, names: Mapping[IPAddress, Iterable[str]]) -> None:
         """Write the names of addresses."""
-        self._write(build_names(names))
+        self.write(build_names(names))
 
     def secrets(self, key_log: bytes, kind: int = TLS_KEY_LOG) -> None:
         """Write what decrypts the packets that follow: it must stand before them."""
         data = packed(_SECRETS, "pcapng secrets", kind, len(key_log)) + key_log
-        self._write(_block(DECRYPTION_SECRETS, _padded(data)))
+        self.write(_block(DECRYPTION_SECRETS, _padded(data)))
 
     def statistics(
         self, interface: int, time_ns: int, *, received: int | None = None, dropped_by_system: int | None = None
@@ -102,7 +104,7 @@ class PcapngWriter:
         counts = ((STATISTICS_RECEIVED, received), (STATISTICS_SYSTEM_DROPPED, dropped_by_system))
         options = [(code, count.to_bytes(8, "little")) for code, count in counts if count is not None]
         head = packed(_STATISTICS, "pcapng statistics", interface, time_ns >> 32, time_ns & 0xFFFF_FFFF)
-        self._write(_block(INTERFACE_STATISTICS, head + _options(options)))
+        self.write(_block(INTERFACE_STATISTICS, head + _options(options)))
 
 
 def build_section(section: Section) -> bytes:
@@ -137,7 +139,7 @@ def build_packet(
     length = size if length_bytes is None else length_bytes
     high, low = time_ns >> 32, time_ns & 0xFFFF_FFFF
     head = packed(_PACKET, "pcapng packet", ENHANCED_PACKET, total, interface, high, low, size, length)
-    return b"".join([head, data, padding, options, _LENGTH.pack(total)])
+    return b"".join((head, data, padding, options, head[4:8]))  # the length once more
 
 
 def build_names(names: Mapping[IPAddress, Iterable[str]]) -> bytes:
@@ -147,6 +149,11 @@ def build_names(names: Mapping[IPAddress, Iterable[str]]) -> bytes:
         data = ip.packed + b"".join(name.encode() + b"\0" for name in each)
         records.append(_option(IPV4_NAMES if ip.version == 4 else IPV6_NAMES, data))
     return _block(NAME_RESOLUTION, b"".join(records) + bytes(4))
+
+
+@cache
+def _flags(direction: Direction | None, reception: Reception | None) -> bytes:
+    return _packet_options(direction, reception, ())
 
 
 def _packet_options(direction: Direction | None, reception: Reception | None, comments: Iterable[str]) -> bytes:

@@ -104,4 +104,5 @@ class Interface:
         """Put a frame onto the wire, to that MAC address."""
         frame.source_mac = self.mac
         frame.target_mac = mac
+        frame.encoded = None
         self.port.send(frame)
