@@ -81,6 +81,23 @@ def test_each_write_is_a_whole_block() -> None:
     assert [int.from_bytes(block[:4], "little") for block in blocks] == [0x0A0D0D0A, 1, 6]
 
 
+@pytest.mark.parametrize("direction", ["in", "out"])
+def test_many_packets_of_one_direction_are_written_as_each_alone(direction: Any) -> None:
+    one: list[bytes] = []
+    many: list[bytes] = []
+    for blocks in (one, many):
+        writer = PcapngWriter(blocks.append)
+        interface = writer.add_interface(LO)
+        put = writer.packets_of(interface, direction)
+        for size in range(5):
+            if blocks is one:
+                writer.packet(interface, NOW_NS, bytes(size), direction=direction)
+            else:
+                put(NOW_NS, bytes(size))
+    assert one == many
+    assert len(one) == 7
+
+
 def test_a_packet_byte_by_byte() -> None:
     assert build_packet(0, NOW_NS, b"abc").hex() == (
         "06000000"

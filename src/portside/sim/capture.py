@@ -98,11 +98,13 @@ class Capture:
             self._secrets += b"\n"
 
     def _tap(self, interface: int) -> Tap:
-        scheduler, began_ns, packet = self._scheduler, self._began_ns, self._writer.packet
+        scheduler, began_ns = self._scheduler, self._began_ns
+        put_in, put_out = (self._writer.packets_of(interface, way) for way in ("in", "out"))
 
         def note(way: Way, frame: AnyFrame) -> None:
             self.packets += 1
-            packet(interface, began_ns + scheduler.now, frame.encoded or encode(frame), direction=way)
+            put = put_in if way == "in" else put_out
+            put(began_ns + scheduler.now, frame.encoded or encode(frame))
 
         return note
 

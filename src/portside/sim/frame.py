@@ -276,8 +276,10 @@ class TcpFrame(IpFrame):
         self.offer = offer
         self.urgent = 0
         self.size = (54 if target >> 32 == MAPPED_TOP else 74) + len(payload)
-        if timestamp is not None or sack or offer is not None:
+        if sack or offer is not None:
             self.size += options_bytes(self)
+        elif timestamp is not None:
+            self.size += TIMESTAMPS_BYTES
 
     def hop(self) -> TcpFrame:
         """Return the copy that a router sends on: written out, for what is copied half a million times a second."""

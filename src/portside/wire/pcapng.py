@@ -88,6 +88,15 @@ class PcapngWriter:
         options = _flags(direction, reception) if not comments else _packet_options(direction, reception, comments)
         self.write(build_packet(interface, time_ns, data, length_bytes, options))
 
+    def packets_of(self, interface: int, direction: Direction) -> Callable[[int, bytes], None]:
+        """Return what writes whole packets of an interface in one direction, by time and data: for who has many."""
+        flags = _flags(direction, None)
+
+        def put(time_ns: int, data: bytes) -> None:
+            self.write(build_packet(interface, time_ns, data, None, flags))
+
+        return put
+
     def names(self, names: Mapping[IPAddress, Iterable[str]]) -> None:
         """Write the names of addresses."""
         self.write(build_names(names))

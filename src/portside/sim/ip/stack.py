@@ -30,7 +30,6 @@ from portside.sim.frame import (
     AnyIpFrame,
     ArpFrame,
     IcmpFrame,
-    IpFrame,
     OpaqueFrame,
     RawFrame,
     TcpFrame,
@@ -236,12 +235,28 @@ class Stack:
 
     def hear(self, frame: AnyFrame, interface: Interface) -> None:
         """Take a frame that has come in."""
-        if isinstance(frame, IpFrame):
-            self._hear_packet(frame, interface)
-        elif isinstance(frame, ArpFrame):
+        if isinstance(frame, ArpFrame):
             interface.neighbors.hear_arp(frame)
-        else:
+            return
+        if isinstance(frame, RawFrame):
             self._hear_bytes(frame, interface)
+            return
+        source, target = frame.source, frame.target
+        by = self._meanings.get(source) or self._meaning(source)
+        to = self._meanings.get(target) or self._meaning(target)
+        if by >= OURS or to == WITHIN:
+            self.count("martian")  # RFC 1812 section 5.3.7
+        elif to >= MANY:
+            if isinstance(frame, TcpFrame):
+                self.tcp.receive(frame)
+            else:
+                self._deliver(frame, interface)
+        elif not self.forwards:
+            self.count("not for us")
+        elif ON_LINK in (by, to) or frame.target_mac != interface.mac:
+            self.count("not to be forwarded")  # RFC 1812 section 5.3.4, RFC 4291 section 2.5.6
+        else:
+            self.forward(frame, interface)
 
     def _hear_bytes(self, frame: RawFrame, interface: Interface) -> None:
         try:
@@ -254,21 +269,6 @@ class Stack:
         else:
             self.hear(decoded, interface)
 
-    def _hear_packet(self, frame: AnyIpFrame, interface: Interface) -> None:
-        source, target = frame.source, frame.target
-        by = self._meanings.get(source) or self._meaning(source)
-        to = self._meanings.get(target) or self._meaning(target)
-        if by >= OURS or to == WITHIN:
-            self.count("martian")  # RFC 1812 section 5.3.7
-        elif to >= MANY:
-            self._deliver(frame, interface)
-        elif not self.forwards:
-            self.count("not for us")
-        elif ON_LINK in (by, to) or frame.target_mac != interface.mac:
-            self.count("not to be forwarded")  # RFC 1812 section 5.3.4, RFC 4291 section 2.5.6
-        else:
-            self.forward(frame, interface)
-
     def forward(self, frame: AnyIpFrame, interface: Interface) -> None:
         """Send on what is for others: routers do."""
 
@@ -277,9 +277,6 @@ class Stack:
 
     def _deliver(self, frame: AnyIpFrame, interface: Interface | None) -> None:
         """Hand a packet to what it is for."""
-        if isinstance(frame, TcpFrame):
-            self.tcp.receive(frame)
-            return
         if isinstance(frame, OpaqueFrame):
             opened = self._open(frame)
             if opened is None:

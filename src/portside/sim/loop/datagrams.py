@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from portside.sim.loop.addrinfo import end_of, sockaddr
-from portside.sim.loop.transport import settle
+from portside.sim.loop.transport import BYTES_LIKE, settle
 from portside.sim.seams import End
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class DatagramTransport(asyncio.DatagramTransport):
     # ── what the program asks for ────────────────────────────────────────────────────────────────────────────────────
 
     def sendto(self, data: Any, addr: Any = None) -> None:
-        if not isinstance(data, bytes | bytearray | memoryview):
+        if not isinstance(data, BYTES_LIKE):
             raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
         peer = self._extra["peername"]
         if peer is not None and addr not in {None, peer}:

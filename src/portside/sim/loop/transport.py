@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from portside.sim.loop.loop import SimLoop
 
 READ_BYTES: Final = 256 * 1024  # asyncio's max_size
+BYTES_LIKE: Final = (bytes, bytearray, memoryview)
 HIGH_WATER: Final = 64 * 1024
 
 
@@ -143,7 +144,7 @@ class StreamTransport(asyncio.Transport):
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if not isinstance(data, bytes | bytearray | memoryview):
+        if not isinstance(data, BYTES_LIKE):
             raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
         if self._eof:
             raise RuntimeError("Cannot call write() after write_eof()")

@@ -6,7 +6,7 @@ import errno
 from typing import TYPE_CHECKING, Final
 
 from portside.sim.frame import TcpFrame
-from portside.sim.tcp import closing, handshake, prediction
+from portside.sim.tcp import closing, handshake
 from portside.sim.tcp.numbers import (
     ACK,
     CLOSE_WAIT,
@@ -33,8 +33,6 @@ _RESET_ERRORS: Final = {SYN_RECEIVED: errno.ECONNREFUSED, CLOSE_WAIT: errno.EPIP
 
 def take(connection: Connection, frame: TcpFrame) -> None:
     """Take a segment of a connection."""
-    if prediction.take(connection, frame):
-        return
     state = connection.state
     if state == SYN_SENT:
         _in_syn_sent(connection, frame)

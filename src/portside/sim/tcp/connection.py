@@ -160,9 +160,12 @@ class Connection:
             ack, echo = into.queue.next & WORD, into.ts_recent
             if window is None:
                 window = into.window()
-            if into.has_blocks and self.sack_on and not flags & SYN:
+            if (into.queue.starts or into.duplicate) and self.sack_on and not flags & SYN:
                 blocks = into.sack(BLOCKS_MAX - self.ts_on)
             into.told()
+        timestamp = None
+        if self.ts_on:
+            timestamp = (self.scheduler.now // MILLISECOND + self._ts_offset) & WORD  # ``timestamp``, written out
         (source, source_port), (target, target_port) = self.local, self.remote
         frame = TcpFrame(
             source,
@@ -174,7 +177,7 @@ class Connection:
             flags,
             window or 0,
             payload,
-            self.timestamp() if self.ts_on else None,
+            timestamp,
             echo,
             blocks,
             offer,

@@ -30,11 +30,11 @@ class Receiver:
     __slots__ = (
         "_connection",
         "_delayed",
-        "_duplicate",
         "_quick",
         "_ts_noted_ns",
         "_unacknowledged",
         "buffer_bytes",
+        "duplicate",
         "edge",
         "fin_at",
         "last_ack",
@@ -57,7 +57,7 @@ class Receiver:
         self.segment_bytes = 536  # the longest segment that has come: what a full one is
         self._unacknowledged = 0
         self._quick = connection.profile.quick_acks
-        self._duplicate: tuple[int, int] | None = None  # to be told as a D-SACK
+        self.duplicate: tuple[int, int] | None = None  # to be told as a D-SACK
         self._delayed = Timer(connection.scheduler, connection.acknowledge)
 
     def begin(self, irs: int) -> None:
@@ -102,7 +102,7 @@ class Receiver:
         room = self.edge - start
         duplicate = queue.put(start, data[:room])
         if self._connection.sack_on:
-            self._duplicate = duplicate
+            self.duplicate = duplicate
         self._connection.must_ack = True  # out of order, or what fills a gap, or old: at once
 
     def take_next(self, data: bytes) -> None:
@@ -122,7 +122,7 @@ class Receiver:
 
     def note_duplicate(self, start: int, end: int) -> None:
         """Take note that all of a segment had come before: RFC 2883 section 4.1."""
-        self._duplicate = (start, end)
+        self.duplicate = (start, end)
 
     def halt(self) -> None:
         """Acknowledge nothing more."""
@@ -160,7 +160,7 @@ class Receiver:
 
     def sack(self, most: int) -> tuple[tuple[int, int], ...]:
         """Return the blocks to tell, a duplicate first: RFC 2018 section 4, RFC 2883 section 4."""
-        duplicate, self._duplicate = self._duplicate, None
+        duplicate, self.duplicate = self.duplicate, None
         told = self.queue.sack_blocks(most - (duplicate is not None))
         blocks = told if duplicate is None else [duplicate, *told]
         return tuple((start & WORD, end & WORD) for start, end in blocks)
@@ -168,11 +168,11 @@ class Receiver:
     @property
     def has_blocks(self) -> bool:
         """Whether the next segment tells any."""
-        return bool(self._duplicate or self.queue.starts)
+        return bool(self.duplicate or self.queue.starts)
 
     def sack_bytes(self, most: int) -> int:
         """Return how long the option is that ``sack`` would give."""
-        return 4 + 8 * min(most, len(self.queue.blocks()) + (self._duplicate is not None))
+        return 4 + 8 * min(most, len(self.queue.blocks()) + (self.duplicate is not None))
 
     def has_opened(self) -> bool:
         """Return whether the peer is to be told that there is room again: RFC 9293 section 3.8.6.2.2."""

@@ -19,14 +19,14 @@ class Recovery:
     ``point`` is RecoveryPoint, ``high_rxt`` HighRxt: RFC 6675 section 2.
     """
 
-    __slots__ = ("_duplicates", "_inflation", "_rescued", "_sender", "high_rxt", "kind", "point")
+    __slots__ = ("_inflation", "_rescued", "_sender", "duplicates", "high_rxt", "kind", "point")
 
     def __init__(self, sender: Sender, iss: int) -> None:
         self._sender = sender
         self.kind: Kind = ""
         self.point = iss
         self.high_rxt = iss
-        self._duplicates = 0
+        self.duplicates = 0
         self._inflation = 0
         self._rescued = False
 
@@ -37,9 +37,7 @@ class Recovery:
         """
         if self.kind:
             return self._inflation
-        if not self._duplicates or self._sender.board:
-            return 0
-        return min(self._duplicates, 2) * self._sender.mss
+        return 0 if self._sender.board else min(self.duplicates, 2) * self._sender.mss
 
     # ── what tells of a loss ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -53,8 +51,8 @@ class Recovery:
             self._inflation += sender.mss
         if self.kind:
             return
-        self._duplicates += 1
-        is_lost = self._duplicates >= DUP_THRESH or sender.board.lost_below(sender.mss) > sender.una
+        self.duplicates += 1
+        is_lost = self.duplicates >= DUP_THRESH or sender.board.lost_below(sender.mss) > sender.una
         if is_lost and sender.una >= self.point:
             self._begin()
 
@@ -78,7 +76,7 @@ class Recovery:
         """Begin anew: all that is on its way counts as lost. RFC 6298 section 5.4, RFC 6675 section 5.1."""
         self.kind, self.point = "loss", self._sender.next
         self.high_rxt = self._sender.una
-        self._duplicates = self._inflation = 0
+        self.duplicates = self._inflation = 0
         self._sender.connection.tell("timeout")
         self._send_first_hole()
 
@@ -92,7 +90,7 @@ class Recovery:
 
     def forget_duplicates(self) -> None:
         """Count anew: something new was acknowledged, and nothing is lost."""
-        self._duplicates = 0
+        self.duplicates = 0
 
     def acknowledged(self, ack: int, count: int, flight: int) -> None:
         """Take an acknowledgement of something new while something is lost. ``flight`` is from before it."""
@@ -111,7 +109,7 @@ class Recovery:
         if self.kind == "newreno":  # RFC 6582 section 3.2, step 4, option 1: no burst
             sender.congestion.cwnd = min(sender.congestion.ssthresh, max(flight, sender.mss) + sender.mss)
         self.kind = ""
-        self._inflation = self._duplicates = 0
+        self._inflation = self.duplicates = 0
         sender.connection.tell("recovered")
 
     # ── what is sent: RFC 6675 ───────────────────────────────────────────────────────────────────────────────────────

@@ -131,8 +131,11 @@ class Sender:
             idle_ns = self.connection.scheduler.now - self._last_sent_ns
             if idle_ns > self.rtt.rto_ns:
                 self._restart_after(idle_ns)
-        behind = self.una + self.congestion.cwnd + self.recovery.extra_bytes() + self.board.sacked_bytes
-        while self.next < self.limit and self.send_one(behind):
+        recovery = self.recovery
+        behind = self.una + self.congestion.cwnd + self.board.sacked_bytes
+        if recovery.kind or recovery.duplicates:
+            behind += recovery.extra_bytes()
+        while self.send_one(behind) and self.next < self.limit:
             pass
 
     def _restart_after(self, idle_ns: int) -> None:
@@ -148,8 +151,8 @@ class Sender:
 
     def send_one(self, behind: int) -> bool:
         """Send the next segment that was never sent, if ``behind`` and the peer's window let it; return whether."""
-        number, mss = self.next, self.mss
-        if self.connection.into.has_blocks:
+        number, mss, into = self.next, self.mss, self.connection.into
+        if into.queue.starts or into.duplicate:
             mss = self.connection.room()
         size: int | None = mss
         if number + mss > self.end or number + mss > behind or number + mss > self.edge:
