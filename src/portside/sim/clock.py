@@ -48,8 +48,7 @@ class Scheduler:
     @property
     def events(self) -> int:
         """How many things were asked for that were to happen later: a number that equal runs have in common."""
-        reduced: Any = self.count.__reduce__()  # the one way to look at a count without taking from it
-        return int(reduced[1][0])
+        return int(repr(self.count)[6:-1])  # "count(7)": the one way to look at it without taking from it
 
     def run(self, until_ns: int | None = None, *, keep_time: bool = False) -> None:
         """Do everything that is to happen, until nothing is left, that time has come, or ``stop`` was called.

@@ -222,12 +222,12 @@ class SimLoop(Opening, _Loop):  # type: ignore[misc]
 
     def bury(self) -> None:
         """Close what was running when it was halted: coroutines one by one, in the order in which they began."""
+        for thing in self._kept:
+            thing.abandon()  # first: a stream that is let go while its transport is open complains
+        self._kept.clear()
         for task in self.tasks():
             _close(task.get_coro())
         self._tasks.clear()
-        for thing in self._kept:
-            thing.abandon()
-        self._kept.clear()
         self._is_closed = True
 
     # ── names ────────────────────────────────────────────────────────────────────────────────────────────────────────
