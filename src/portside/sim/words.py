@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Final
+
+from portside.errors import MalformedMessage
 from portside.sim.addresses import BROADCAST_MAC, is_v4, mac_text, to_text
 from portside.sim.frame import AnyFrame, ArpFrame, IcmpFrame, OpaqueFrame, RawFrame, TcpFrame, UdpFrame
+from portside.wire.dns import parse_dns
+from portside.wire.dns_words import dns_words
 from portside.wire.icmp import Echo
 from portside.wire.tcp import flag_words
+
+DNS: Final = 53
 
 
 def words(frame: AnyFrame) -> str:
@@ -18,7 +26,7 @@ def words(frame: AnyFrame) -> str:
         case TcpFrame():
             return f"{_ends(frame)}: {segment_words(frame)}"
         case UdpFrame():
-            return f"{_ends(frame)}: UDP, {len(frame.payload)} bytes"
+            return f"{_ends(frame)}: {_datagram(frame)}"
         case IcmpFrame():
             return f"{to_text(frame.source)} > {to_text(frame.target)}: {_icmp(frame)}"
         case OpaqueFrame():
@@ -48,6 +56,13 @@ def _ends(frame: TcpFrame | UdpFrame) -> str:
 
 def _end(address: int, port: int) -> str:
     return f"{to_text(address)}:{port}" if is_v4(address) else f"[{to_text(address)}]:{port}"
+
+
+def _datagram(frame: UdpFrame) -> str:
+    if DNS in {frame.source_port, frame.target_port}:
+        with suppress(MalformedMessage):
+            return f"DNS {dns_words(parse_dns(frame.payload))}"
+    return f"UDP, {len(frame.payload)} bytes"
 
 
 def segment_words(frame: TcpFrame, ours: int = 0, theirs: int = 0) -> str:

@@ -11,8 +11,8 @@ from portside.observe.packets.dissect import Dissected, Layer
 from portside.observe.packets.flows import Flows, Relative
 from portside.wire import icmp, icmpv6, neighbor
 from portside.wire.arp import REQUEST, Arp
-from portside.wire.dns import DnsMessage, Record
-from portside.wire.dns_records import rdata_words
+from portside.wire.dns import DnsMessage
+from portside.wire.dns_words import dns_words
 from portside.wire.ethernet import ETHERTYPE_MIN, Frame
 from portside.wire.icmp import Echo
 from portside.wire.ipv4 import IPv4Packet
@@ -23,7 +23,6 @@ from portside.wire.tcp import Flags, Segment, flag_words
 from portside.wire.tcp_options import MaximumSegmentSize, Sack, SackPermitted, TcpOption, WindowScale
 from portside.wire.udp import Datagram
 
-ANSWERS_MAX: Final = 6  # of a DNS message that one line tells
 _DNS_NAMES: Final = {53: "DNS", 5353: "mDNS", 5355: "LLMNR"}
 
 
@@ -260,35 +259,3 @@ def _about(dissected: Dissected) -> str:
 
 
 # ── DNS ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def dns_words(message: DnsMessage) -> str:
-    """Return the question, or what is answered to it."""
-    asked = " and ".join(f"{question.type_name} of {question.name}" for question in message.questions)
-    number = f"#{message.id}"
-    if message.opcode:
-        return f"{number} {message.opcode_words} {'answer ' if message.is_response else ''}{asked}".rstrip()
-    if not message.is_response:
-        return f"{number} asks {asked or 'nothing'}"
-    answer = message.rcode_words if message.rcode else _answer_words(message)
-    cut = ", truncated" if message.is_truncated else ""
-    return f"{number} answers {asked}: {answer}{cut}" if asked else f"{number} tells {answer}{cut}"
-
-
-def _answer_words(message: DnsMessage) -> str:
-    if not message.answers:
-        servers = [record for record in message.authority if record.type_name == "NS"]
-        return (
-            f"ask {', '.join(rdata_words(record.data) for record in servers[:ANSWERS_MAX])}" if servers else "no data"
-        )
-    told = [_record_words(record, message) for record in message.answers[:ANSWERS_MAX]]
-    more = len(message.answers) - ANSWERS_MAX
-    return ", ".join(told) + (f" and {more} more" if more > 0 else "")
-
-
-def _record_words(record: Record, message: DnsMessage) -> str:
-    """Return the record with as much of its type and name as the question has not said."""
-    words = rdata_words(record.data)
-    if not message.questions:
-        return f"{record.name} {record.type_name} {words}"
-    return words if record.type in {question.type for question in message.questions} else f"{record.type_name} {words}"

@@ -133,14 +133,18 @@ def _plots(trace: Trace) -> list[str]:
 
 
 def _goodput(flow: Flow) -> list[tuple[float, float]]:
-    """Return bits a second that were acknowledged, in equal pieces of the flow's time."""
+    """Return bits a second that were acknowledged, in equal pieces of the flow's time, a round trip long at least:
+    within one, what is acknowledged after a loss would look like more than the line carries.
+    """
     points = flow.acknowledged.points
     begin_s, end_s = points[0][0], points[-1][0]
-    width_s = (end_s - begin_s) / BINS
-    if width_s <= 0:
+    if end_s <= begin_s:
         return []
+    round_trip_s = flow.srtt.points[-1][1] if flow.srtt.points else 0.0
+    bins = max(1, min(BINS, int((end_s - begin_s) / round_trip_s) if round_trip_s else BINS))
+    width_s = (end_s - begin_s) / bins
     at, before, found = 0, 0.0, [(begin_s, 0.0)]
-    for number in range(1, BINS + 1):
+    for number in range(1, bins + 1):
         until_s = begin_s + number * width_s
         reached = before
         while at < len(points) and points[at][0] <= until_s + 1e-12:

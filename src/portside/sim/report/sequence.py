@@ -47,16 +47,17 @@ def sequence(flights: Sequence[Flight]) -> str:
     for name, x in across.items():
         parts.append(f'<text class="name" x="{x}" y="18" text-anchor="middle">{escape(name)}</text>')
         parts.append(f'<path class="life" d="M{x} 26V{height - 8:.0f}"/>')
-    shown_at = -float(ROW)
+    shown_at, labels = -float(ROW), []
     for flight in flights:
         y = heights[flight.sent_ns]
         if y - shown_at >= ROW - 1:
             shown_at = y
             time = time_text(round(flight.sent_ns / 1e9, 6))
             parts.append(f'<text class="tick" x="{LEFT - 12}" y="{y + 4:.1f}" text-anchor="end">{time}</text>')
-        parts += _arrow(flight, across, y, heights[flight.arrives_ns])
-    parts.append("</svg>")
-    return "".join(parts)
+        *arrow, label = _arrow(flight, across, y, heights[flight.arrives_ns])
+        parts += arrow
+        labels.append(label)
+    return "".join([*parts, *labels, "</svg>"])  # words last: no arrow crosses them out
 
 
 def _lifelines(flights: Sequence[Flight]) -> list[str]:
@@ -92,6 +93,7 @@ def _heights(flights: Sequence[Flight]) -> dict[int, float]:
 
 
 def _arrow(flight: Flight, across: dict[str, float], y1: float, y2: float) -> list[str]:
+    """Return the elements of an arrow, its words behind the others."""
     x1, x2 = across[flight.source], across[flight.target]
     kind = "lost" if not flight.arrives else "again" if flight.is_again else flight.fate
     if not flight.arrives:  # it ends on its way

@@ -37,7 +37,7 @@ td.number{font-variant-numeric:tabular-nums}
 .flight.lost{stroke:var(--bad)}.cross{stroke:var(--bad);stroke-width:2}
 .flight.again{stroke:var(--again)}.head.again{fill:var(--again)}
 .flight.damaged,.flight.duplicated{stroke:var(--bad);stroke-dasharray:5 3}
-.said{font-size:11px!important;paint-order:stroke;stroke:var(--back);stroke-width:3px}
+.said{font-size:11px!important;paint-order:stroke;stroke:var(--back);stroke-width:5px;stroke-linejoin:round}
 svg .said.lost{fill:var(--bad)}svg .said.again{fill:var(--again)}
 @media print{section{break-inside:avoid}}
 """
