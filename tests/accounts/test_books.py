@@ -242,10 +242,9 @@ def test_what_is_no_file_of_users(tmp_path: Path, name: str, content: str | None
 
 
 def sql(path: Path, *statements: str) -> None:
-    with sqlite3.connect(path) as database:
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
         for statement in statements:
             database.execute(statement)
-    database.close()
 
 
 @pytest.mark.parametrize(

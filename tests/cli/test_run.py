@@ -26,7 +26,10 @@ class Started:
         self.fails: Exception | None = None
         self.logs: list[tuple[str | None, str]] = []
 
-    def run(self, settings: ServerSettings, *, reread: Callable[[], ServerSettings], observe: object) -> int:
+    def run(
+        self, settings: ServerSettings, *, reread: Callable[[], ServerSettings], observe: object, ends_process: bool
+    ) -> int:
+        assert ends_process  # a second signal shall not kill what ends
         if self.fails is not None:
             raise self.fails
         self.settings, self.reread = settings, reread
