@@ -32,9 +32,10 @@ class UnixConnection:
 
     nodelay = True
     keepalive = False
+    send_buffer = BUFFER_BYTES
 
-    def __init__(self, scheduler: Scheduler, path: str) -> None:
-        self.local = self.remote = path
+    def __init__(self, scheduler: Scheduler, local: str, remote: str) -> None:
+        self.local, self.remote = local, remote
         self.user: Any = _Nobody()
         self.peer: UnixConnection | None = None
         self.linger_s: int | None = None
@@ -178,7 +179,7 @@ class UnixNames:
 
     def pair(self, path: str = "") -> tuple[UnixConnection, UnixConnection]:
         """Return both ends of a connection: ``socketpair``."""
-        near, far = UnixConnection(self._scheduler, path), UnixConnection(self._scheduler, path)
+        near, far = UnixConnection(self._scheduler, "", path), UnixConnection(self._scheduler, path, "")
         near.peer, far.peer = far, near
         return near, far
 

@@ -318,7 +318,6 @@ class Opening(Serving, Reading):
             protocol_factory,
             ssl,
             server_hostname or ("" if ssl else None),
-            extra={"sockname": "", "peername": path or ""},
             handshake_timeout=ssl_handshake_timeout,
             shutdown_timeout=ssl_shutdown_timeout,
         )

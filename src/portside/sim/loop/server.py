@@ -53,7 +53,7 @@ class Server(asyncio.AbstractServer):
             if self._make is not None:
                 self._make(connection, protocol, self)
             else:
-                StreamTransport(self._loop, connection, protocol, extra=self._loop.family_of(listener), server=self)
+                StreamTransport(self._loop, connection, protocol, server=self)
 
     def attach(self, transport: Any) -> None:
         self._attached[transport] = None

@@ -106,10 +106,6 @@ class Serving:
             await server.start_serving()
         return server
 
-    def family_of(self, listener: Any) -> dict[str, Any]:
-        """Return what the transports of a listener's connections know before they look."""
-        return {}
-
     async def create_unix_server(
         self,
         protocol_factory: Any,

@@ -65,10 +65,9 @@ class StreamTransport(asyncio.Transport):
     def _tell_addresses(self) -> None:
         connection = self._connection
         self._extra.setdefault("socket", self._loop.view(connection))
-        if "sockname" not in self._extra:
-            family = self._extra.get("family")
-            self._extra["sockname"] = sockaddr(connection.local, family)
-            self._extra["peername"] = sockaddr(connection.remote, family)
+        for name, end in (("sockname", connection.local), ("peername", connection.remote)):
+            path_or_end: Any = end
+            self._extra.setdefault(name, end if isinstance(path_or_end, str) else sockaddr(end))
 
     def _begin(self) -> None:
         if self._connection.readable_bytes or self._connection.has_ended:

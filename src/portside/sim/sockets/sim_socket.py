@@ -336,7 +336,7 @@ class SimSocket(Settable):
         connection = self.connection
         if connection is None or self._is_connecting:
             return False
-        return bool(connection.unsent_bytes < getattr(connection, "send_buffer", 1 << 20))
+        return bool(connection.unsent_bytes < connection.send_buffer)
 
     def _wait_until(self, is_so: Callable[[], bool], number: int) -> None:
         """Wait in a thread of blocking code. Raises: BlockingIOError where the socket does not block; TimeoutError."""
