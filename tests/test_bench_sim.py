@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -32,3 +33,16 @@ def test_a_case_runs_and_tells_its_figures(case: str, units: set[str]) -> None:
     figures = json.loads(done.stdout)
     assert set(figures) == units
     assert all(value > 0 for value in figures.values())
+
+
+def test_peers_are_compared_in_cases_of_ours_by_scripts_that_are_there() -> None:
+    """The peers themselves are no part of the tests: they are installed when somebody asks for the comparison."""
+    told = "from sim import CASES; import sim_peers; print([(p.case in CASES, p.script) for p in sim_peers.PEERS])"
+    done = subprocess.run(
+        [sys.executable, "-c", told], capture_output=True, text=True, timeout=WITHIN_S, check=True, cwd=SCRIPT.parent
+    )
+    pairs = ast.literal_eval(done.stdout)
+    assert len(pairs) >= 5
+    for is_case, script in pairs:
+        assert is_case
+        assert (SCRIPT.parent / "peers" / script).is_file()

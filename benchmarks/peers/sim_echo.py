@@ -26,8 +26,8 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     writer.close()
 
 
-async def serve() -> None:
-    await (await asyncio.start_server(echo, port=7)).serve_forever()
+async def serve(host: str | None = None) -> None:
+    await (await asyncio.start_server(echo, host, 7)).serve_forever()
 
 
 async def visit(host: str, count: int) -> None:
@@ -61,14 +61,15 @@ def simloom(count: int) -> float:
 
     async def main(world: Any) -> None:
         world.net.set_latency(DELAY_S, DELAY_S)
+        world.net.dns.register("bob")
         bob, alice = world.host("bob"), world.host("alice")
-        bob.spawn(serve)
+        bob.spawn(lambda: serve("bob"))
         await world.sleep(1)
         began_s = time.perf_counter()
         await alice.spawn(lambda: visit("bob", count))
         took_s.append(time.perf_counter() - began_s)
 
-    library.run(main, seed=1)
+    library.run(main, seed=1, on_unhandled="record")
     return took_s[0]
 
 
@@ -76,7 +77,7 @@ def async_solipsism(count: int) -> float:
     import async_solipsism as library
 
     async def main() -> float:
-        server = asyncio.create_task(serve())
+        server = asyncio.create_task(serve("127.0.0.1"))
         await asyncio.sleep(1)
         began_s = time.perf_counter()
         await visit("127.0.0.1", count)
