@@ -43,13 +43,6 @@ def test_processes_are_refused_by_name(alice: FakeMachine, on: On, what: str) ->
     assert isinstance(refused.value, RuntimeError)
 
 
-def test_threads_are_refused_with_advice(alice: FakeMachine, on: On) -> None:
-    thread = threading.Thread(target=print, name="worker")
-    with on(alice), pytest.raises(Escape, match=r"thread 'worker'.*host\.run_blocking"):
-        thread.start()
-    assert not thread.is_alive()
-
-
 def test_a_real_loop_is_refused(alice: FakeMachine, on: On) -> None:
     loop = asyncio.new_event_loop()
     try:

@@ -18,7 +18,6 @@ from portside.sim.environment.replacing import Dispatcher, Replacement
 from portside.sim.here import here
 
 NO_PROCESS: Final = "there are no processes; start another program as a coroutine with host.spawn"
-NO_THREAD: Final = "run blocking code with host.run_blocking, asyncio.to_thread or loop.run_in_executor"
 NO_LOOP: Final = "the host has its loop already; await there, or spawn a coroutine with host.spawn"
 NO_RESOLVER: Final = "it asks real servers; use the loop's getaddrinfo (with aiohttp: its ThreadedResolver)"
 
@@ -69,18 +68,12 @@ _start_thread: Final = Thread.start
 
 @wraps(_start_thread)
 def start_thread(thread: Thread) -> None:
-    """Start a thread, if it runs in step with the world (``portside.sim.threads``) or is in none."""
+    """Start a thread: one of a host's programs runs in step with the world (``portside.sim.threads``)."""
     machine = here.machine
-    if machine is None or _is_baton(thread):
+    if machine is None:
         _start_thread(thread)
-        return
-    starts: Callable[[Thread], bool] | None = getattr(threads, "starts", None)
-    if starts is None or not starts(thread):
-        raise Escape(machine.name, f"the thread {thread.name!r}", NO_THREAD)
-
-
-def _is_baton(thread: Thread) -> bool:
-    return isinstance(getattr(getattr(thread, "_target", None), "__self__", None), threads.Baton)
+    else:
+        threads.start(machine, thread)
 
 
 def refuse_native_resolver() -> None:

@@ -243,9 +243,13 @@ class SimLoop(Opening, _Loop):  # type: ignore[misc]
     # ── threads and signals ──────────────────────────────────────────────────────────────────────────────────────────
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Future[Any]:
-        """Run blocking code in a thread of the host, in step with the world, whatever executor is asked for."""
+        """Run blocking code in a thread of the host, in step with the world: one of the executor's, if one is given."""
+        executor = self._executor if executor is None else executor
         if executor is not None and "ProcessPool" in type(executor).__name__:
             raise NotImplementedError("a simulated host has no processes: run it in a thread")
+        if executor is not None:
+            loop: Any = self
+            return asyncio.wrap_future(executor.submit(func, *args), loop=loop)
         future = self.create_future()
 
         def done(result: Any, error: BaseException | None) -> None:

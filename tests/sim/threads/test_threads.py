@@ -1,0 +1,441 @@
+"""Programs with threads: each runs in its turn, waits in the world's time, and ends with its host."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from portside.sim import World, threads
+from portside.sim.environment.escape import Escape
+
+
+def play(program: Callable[[World], Any], seed: int = 1) -> Any:
+    with World(seed=seed) as world:
+        world.link(world.host("alice"), world.host("bob"), delay="10ms")
+        before = set(threading.enumerate())
+        result = world.play(program(world))
+    assert set(threading.enumerate()) <= before  # none is left of those that the world has made
+    return result
+
+
+def blocking(function: Callable[[], Any]) -> Any:
+    """Run a function in a thread of alice."""
+
+    async def main(world: World) -> Any:
+        return await world["alice"].run_blocking(function)
+
+    return play(main)
+
+
+# ── threads ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_threads_take_turns_and_time_passes_for_all() -> None:
+    def program() -> tuple[list[Any], float]:
+        said: list[Any] = []
+
+        def work(number: int) -> None:
+            said.append((number, "begins"))
+            time.sleep(3 - number)
+            said.append((number, time.monotonic() - began_s))
+
+        began_s = time.monotonic()
+        workers = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+        for worker in workers:
+            worker.start()
+            assert worker.is_alive()
+        for worker in workers:
+            worker.join()
+            assert not worker.is_alive()
+        return said, time.monotonic() - began_s
+
+    said, took_s = blocking(program)
+    assert said == [(0, "begins"), (1, "begins"), (2, "begins"), (2, 1.0), (1, 2.0), (0, 3.0)]
+    assert took_s == 3.0
+
+
+def test_a_join_may_give_up() -> None:
+    def program() -> tuple[bool, float, bool]:
+        worker = threading.Thread(target=time.sleep, args=(100,))
+        worker.start()
+        worker.join(5)
+        alive, at_s = worker.is_alive(), time.monotonic()
+        worker.join()
+        return alive, at_s, worker.is_alive()
+
+    assert blocking(program) == (True, 5.0, False)
+
+
+def test_a_thread_is_started_once_and_joins_no_one_that_it_is() -> None:
+    def program() -> None:
+        worker = threading.Thread(target=lambda: None)
+        with pytest.raises(RuntimeError, match="before it is started"):
+            worker.join()
+        worker.start()
+        with pytest.raises(RuntimeError, match="only be started once"):
+            worker.start()
+        worker.join()
+        with pytest.raises(RuntimeError, match="cannot join current thread"):
+            threading.current_thread().join()
+
+    blocking(program)
+
+
+def test_what_a_thread_raises_is_told_by_its_hook_and_ends_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", lambda about: told.append((about.exc_type, about.thread.name)))
+
+    def program() -> bool:
+        worker = threading.Thread(target=lambda: {}["missing"], name="worker")
+        worker.start()
+        worker.join()
+        return True
+
+    assert blocking(program)
+    assert told == [(KeyError, "worker")]
+
+
+def test_each_thread_has_values_of_its_own_and_its_name() -> None:
+    def program() -> list[Any]:
+        own, said = threading.local(), []
+        own.value = "mine"
+
+        def work() -> None:
+            said.append((hasattr(own, "value"), threading.current_thread().name))
+            own.value = "yours"
+
+        worker = threading.Thread(target=work, name="worker")
+        worker.start()
+        worker.join()
+        return [*said, own.value]
+
+    assert blocking(program) == [(False, "worker"), "mine"]
+
+
+def test_a_timer_rings_in_the_worlds_time() -> None:
+    def program() -> float:
+        rung = threading.Event()
+        threading.Timer(3_600, rung.set).start()
+        cancelled = threading.Timer(10, rung.set)
+        cancelled.start()
+        cancelled.cancel()
+        assert rung.wait(7_200)
+        return time.monotonic()
+
+    assert blocking(program) == 3_600.0
+
+
+def test_a_loop_starts_threads_and_hears_from_them() -> None:
+    async def program() -> tuple[str, float]:
+        loop, heard = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+
+        def work() -> None:
+            time.sleep(2)
+            loop.call_soon_threadsafe(heard.set_result, "done")
+
+        threading.Thread(target=work).start()
+        return await heard, time.monotonic()
+
+    async def main(world: World) -> Any:
+        return await world["alice"].spawn(program())
+
+    assert play(main) == ("done", 2.0)
+
+
+def test_a_thread_asks_the_loop_to_run_a_coroutine() -> None:
+    async def add(one: int, other: int) -> int:
+        await asyncio.sleep(5)
+        return one + other
+
+    async def main(world: World) -> Any:
+        async def program() -> Any:
+            loop = asyncio.get_running_loop()
+            return await asyncio.to_thread(lambda: asyncio.run_coroutine_threadsafe(add(1, 2), loop).result(60))
+
+        return await world["alice"].spawn(program())
+
+    assert play(main) == 3
+
+
+def test_a_crash_ends_all_threads_where_they_are() -> None:
+    went_on: list[str] = []
+
+    def work() -> None:
+        try:
+            time.sleep(100)
+            went_on.append("slept")
+        except Exception:
+            went_on.append("caught")
+
+    def program() -> None:
+        threading.Thread(target=work).start()
+        lock = threading.Lock()
+        lock.acquire()
+        threading.Thread(target=lock.acquire).start()
+        time.sleep(1_000)
+        went_on.append("main")
+
+    async def main(world: World) -> int:
+        running = world["alice"].run_blocking(program)
+        await asyncio.sleep(1)
+        assert threads.waiting(world["alice"]) == 3
+        world["alice"].crash()
+        running.cancel()
+        await asyncio.sleep(1_000)
+        return threads.waiting(world["alice"])
+
+    assert play(main) == 0
+    assert went_on == []
+
+
+def test_a_thread_that_was_never_given_a_turn_does_nothing() -> None:
+    went_on: list[str] = []
+
+    async def main(world: World) -> None:
+        async def program() -> None:
+            threading.Thread(target=went_on.append, args=("began",)).start()
+            world["alice"].crash()
+            await asyncio.sleep(1)
+
+        world["alice"].spawn(program())
+        await asyncio.sleep(1)
+
+    play(main)
+    assert went_on == []
+
+
+def test_a_thread_that_waits_for_this_machine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "TURN_MAX_S", 0.05)
+    real = threading.Event()  # made on no host
+
+    def program() -> None:
+        real._cond._lock.acquire()  # type: ignore[attr-defined]
+        real._cond._lock.acquire(timeout=2)  # type: ignore[attr-defined]
+
+    async def main(world: World) -> None:
+        await world["alice"].run_blocking(program)
+
+    with World() as world:
+        world.host("alice")
+        with pytest.raises(Escape, match=r"what 'alice thread' waits for, .*test_threads.py:\d+"):
+            world.play(main(world))
+        monkeypatch.setattr(threads, "TURN_MAX_S", 60.0)
+
+
+# ── locks and queues ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("kind", ["Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition"])
+def test_who_holds_a_lock_may_wait_and_the_others_wait_for_it(kind: str) -> None:
+    def program() -> list[Any]:
+        lock, said = getattr(threading, kind)(), []
+
+        def work(number: int) -> None:
+            with lock:
+                said.append((number, "in"))
+                time.sleep(1)
+                said.append((number, time.monotonic()))
+
+        workers = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        return said
+
+    assert blocking(program) == [(0, "in"), (0, 1.0), (1, "in"), (1, 2.0), (2, "in"), (2, 3.0)]
+
+
+def test_who_waits_for_a_lock_may_give_up() -> None:
+    def program() -> tuple[Any, ...]:
+        lock = threading.Lock()
+        lock.acquire()
+        assert not lock.acquire(blocking=False)
+        at_once = lock.acquire(timeout=0)
+        later = lock.acquire(timeout=3)
+        after_s = time.monotonic()
+        lock.release()
+        assert lock.acquire(timeout=3)
+        assert lock.locked()
+        lock.release()
+        with pytest.raises(RuntimeError):
+            lock.release()
+        with pytest.raises(ValueError, match="non-negative"):
+            lock.acquire(timeout=-2)
+        return at_once, later, after_s
+
+    assert blocking(program) == (False, False, 3.0)
+
+
+def test_a_lock_of_one_thread_may_be_taken_again_by_it() -> None:
+    def program() -> None:
+        lock = threading.RLock()
+        with lock, lock:
+            pass
+        with pytest.raises(RuntimeError):
+            lock.release()
+
+    blocking(program)
+
+
+def test_conditions_events_and_barriers_wake_those_who_wait() -> None:
+    def program() -> list[Any]:
+        said: list[Any] = []
+        condition, event, barrier = threading.Condition(), threading.Event(), threading.Barrier(3)
+        stock: list[int] = []
+
+        def take() -> None:
+            with condition:
+                assert condition.wait_for(lambda: stock, timeout=60)
+                said.append(("took", stock.pop(), time.monotonic()))
+            event.wait()
+            said.append(("heard", time.monotonic()))
+            barrier.wait()
+
+        for _ in range(2):
+            threading.Thread(target=take).start()
+        time.sleep(1)
+        with condition:
+            stock.extend([1, 2])
+            condition.notify_all()
+        time.sleep(1)
+        event.set()
+        time.sleep(1)
+        barrier.wait()
+        with pytest.raises(threading.BrokenBarrierError):
+            barrier.wait(timeout=4)
+        return [*said, time.monotonic()]
+
+    assert blocking(program) == [("took", 2, 1.0), ("took", 1, 1.0), ("heard", 2.0), ("heard", 2.0), 7.0]
+
+
+@pytest.mark.parametrize("kind", ["Queue", "SimpleQueue", "LifoQueue", "PriorityQueue"])
+def test_queues_hand_over_what_was_put(kind: str) -> None:
+    def program() -> list[Any]:
+        line = getattr(queue, kind)()
+        got: list[Any] = []
+
+        def consume() -> None:
+            while (one := line.get()) < 9:
+                got.append((one, time.monotonic()))
+
+        worker = threading.Thread(target=consume)
+        worker.start()
+        for number in (1, 2, 9):
+            time.sleep(1)
+            line.put(number)
+        worker.join()
+        with pytest.raises(queue.Empty):
+            line.get(timeout=5)
+        return [*got, time.monotonic()]
+
+    assert blocking(program) == [(1, 1.0), (2, 2.0), 8.0]
+
+
+def test_a_full_queue_waits_for_room() -> None:
+    def program() -> float:
+        line: queue.Queue[int] = queue.Queue(maxsize=1)
+
+        def consume() -> None:
+            for _ in range(3):
+                time.sleep(2)
+                line.get()
+                line.task_done()
+
+        threading.Thread(target=consume).start()
+        for number in range(3):
+            line.put(number)
+        line.join()
+        return time.monotonic()
+
+    assert blocking(program) == 6.0
+
+
+def test_on_a_loop_a_lock_that_others_let_go_of_at_once_is_waited_for_and_no_other() -> None:
+    async def program() -> bool:
+        lock = threading.Lock()
+        lock.acquire()
+        threading.Thread(target=lock.release).start()
+        with lock:  # the thread has only to be given its turn
+            pass
+        lock.acquire()
+        with pytest.raises(Escape, match=r"waiting for a lock.* on the loop.*host\.run_blocking"):
+            lock.acquire()
+        sleeper = threading.Thread(target=time.sleep, args=(1,))
+        sleeper.start()
+        with pytest.raises(Escape, match=r"join\(\) of .* on the loop"):
+            sleeper.join()
+        return True
+
+    async def main(world: World) -> Any:
+        return await world["alice"].spawn(program())
+
+    assert play(main)
+
+
+def test_a_lock_that_was_made_on_a_host_works_elsewhere() -> None:
+    kept: list[Any] = []
+
+    def program() -> None:
+        kept.extend([threading.Lock(), threading.RLock(), queue.SimpleQueue()])
+
+    blocking(program)
+    lock, recursive, line = kept
+    lock.acquire()
+    waiter = threading.Thread(target=lock.acquire)  # a thread of this machine
+    waiter.start()
+    lock.release()
+    waiter.join(10)
+    assert not waiter.is_alive()
+    with recursive:
+        line.put(1)
+    assert line.get(timeout=10) == 1
+    assert type(threading.Lock()).__name__ == "lock"
+
+
+# ── pools ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_pool_has_so_many_threads_and_no_more() -> None:
+    def program() -> tuple[list[int], float]:
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            futures = [pool.submit(lambda number=number: time.sleep(1) or number) for number in range(5)]
+            results = [future.result(timeout=10) for future in futures]
+        return results, time.monotonic()
+
+    assert blocking(program) == ([0, 1, 2, 3, 4], 3.0)
+
+
+def test_a_loop_runs_in_the_pool_that_it_is_given() -> None:
+    async def program() -> tuple[list[None], float]:
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            done = await asyncio.gather(*(loop.run_in_executor(pool, time.sleep, 1) for _ in range(4)))
+        return done, time.monotonic()
+
+    async def main(world: World) -> Any:
+        return await world["alice"].spawn(program())
+
+    assert play(main) == ([None] * 4, 2.0)
+
+
+def test_the_same_seed_gives_the_same_run() -> None:
+    def digest() -> str:
+        def program() -> None:
+            with ThreadPoolExecutor(max_workers=3) as pool:
+                list(pool.map(lambda number: time.sleep(number % 3), range(20)))
+
+        async def main(world: World) -> str:
+            await world["alice"].run_blocking(program)
+            return world.digest()
+
+        return play(main)
+
+    assert digest() == digest()
