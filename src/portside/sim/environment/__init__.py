@@ -26,13 +26,14 @@ def install() -> None:
             refusals.refuse_native_resolver()
         return
     _is_installed = True
-    from portside.sim.environment import clocks, dates, dice, identity, locks, network, refusals
+    from portside.sim.environment import clocks, dates, dice, identity, locks, network, polling, refusals
     from portside.sim.environment.replacing import replace
 
-    parts = (clocks, dice, identity, locks, network, refusals)
+    parts = (clocks, dice, identity, locks, network, polling, refusals)
     replace([replacement for part in parts for replacement in part.replacements()])
     dates.install()
     dice.install()
     locks.install()
     network.install()
+    polling.install()
     refusals.install()

@@ -1,19 +1,43 @@
-"""Descriptors that simulated sockets give to whoever wants to poll them."""
+"""Descriptors of simulated sockets: numbers by which ``select`` and its kin find them, and which nothing else takes."""
 
 from __future__ import annotations
 
-import os
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from portside.sim.here import Machine
+
+if TYPE_CHECKING:
+    from portside.sim.sockets.sim_socket import SimSocket
+
+FIRST: Final = 1 << 20  # above what a process has by itself (fs.nr_open), so that none is taken for one of its files
 
 
 class Descriptors:
-    """Two descriptors for all sockets of the process: one that is never readable, and one that always is."""
+    """Those of one host, counted up: the same run gives the same ones."""
 
-    idle = -1
-    ready = -1
+    def __init__(self) -> None:
+        self._next = FIRST
+        self._sockets: WeakValueDictionary[int, SimSocket] = WeakValueDictionary()
 
-    @classmethod
-    def get(cls, *, is_ready: bool) -> int:
-        """Return the one that a socket in that state gives."""
-        if cls.idle < 0:
-            cls.idle, cls.ready = os.eventfd(0, os.EFD_CLOEXEC), os.eventfd(1, os.EFD_CLOEXEC)
-        return cls.ready if is_ready else cls.idle
+    def give(self, sock: SimSocket) -> int:
+        """Return a number for a socket."""
+        number = self._next
+        self._next += 1
+        self._sockets[number] = sock
+        return number
+
+    def socket_of(self, number: int) -> SimSocket | None:
+        """Return the socket with that number, None if there is none."""
+        return self._sockets.get(number)
+
+
+_of_hosts: WeakKeyDictionary[Machine, Descriptors] = WeakKeyDictionary()
+
+
+def descriptors_of(machine: Machine) -> Descriptors:
+    """Return the descriptors of a host."""
+    found = _of_hosts.get(machine)
+    if found is None:
+        found = _of_hosts[machine] = Descriptors()
+    return found

@@ -1,7 +1,7 @@
 """A socket object on a simulated stack: what programs get from ``socket.socket`` while they run on a host.
 
-It is a ``socket.socket`` by type, and has no descriptor of its own. ``fileno`` gives one that may be polled and nothing
-else: it is readable exactly while the socket is, which is all that libraries look for.
+It is a ``socket.socket`` by type, and no descriptor of the process is behind it: ``fileno`` gives a number by which
+``select``, ``poll``, ``epoll`` and ``selectors`` know it on its host.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from portside.sim.here import Machine, here
 from portside.sim.loop import addrinfo
 from portside.sim.seams import End
 from portside.sim.sockets import options
-from portside.sim.sockets.descriptors import Descriptors
+from portside.sim.sockets.descriptors import descriptors_of
 from portside.sim.sockets.looking_up import look_up_blocking
 from portside.sim.sockets.moving import os_error
 from portside.sim.sockets.settable import Settable
@@ -64,6 +64,7 @@ class SimSocket(Settable):
         self._arrived_bytes = 0
         self._watchers: dict[Callable[[], None], None] = {}
         self._is_view = False
+        self._number: int | None = None  # its descriptor, once somebody has asked for it
 
     @classmethod
     def of(cls, machine: Machine, of: Any, family: int | None = None) -> SimSocket:
@@ -114,7 +115,11 @@ class SimSocket(Settable):
         return self._proto
 
     def fileno(self) -> int:
-        return -1 if self._closed else Descriptors.get(is_ready=self.is_readable())
+        if self._closed:
+            return -1
+        if self._number is None:
+            self._number = descriptors_of(self.machine).give(self)
+        return self._number
 
     def detach(self) -> int:
         raise NotImplementedError("a simulated socket has no descriptor that could be detached")
