@@ -42,6 +42,7 @@ MAY_IMPORT_SOCKET = {
     "sim/loop/serving.py",
     "sim/sockets/moving.py",
     "sim/sockets/options.py",
+    "sim/sockets/secured.py",
     "sim/sockets/settable.py",
     "sim/sockets/sim_socket.py",
 }

@@ -6,6 +6,7 @@ it makes a ``SimSocket``, which is one.
 
 from __future__ import annotations
 
+import ssl
 import sys
 from collections.abc import Iterator
 from typing import Any, Final
@@ -17,6 +18,7 @@ from portside.sim.here import Machine, here
 from portside.sim.loop import addrinfo
 from portside.sim.sockets import SimSocket
 from portside.sim.sockets.looking_up import look_up_blocking
+from portside.sim.sockets.secured import wrap_socket
 
 NO_SOCKET: Final = "use asyncio's streams, whose TLS is simulated too; a subclass of socket needs a descriptor"
 NO_PAIR: Final = "use two datagram endpoints"
@@ -144,5 +146,6 @@ def replacements() -> Iterator[Replacement]:
 
 
 def install() -> None:
-    """Let ``socket.socket`` make what fits where it is called."""
+    """Let ``socket.socket`` make what fits where it is called, and ``ssl`` secure it."""
     _network.socket.__new__ = _make
+    setattr(ssl.SSLContext, "wrap_socket", wrap_socket)  # noqa: B010 -- to the type checker it is not to be replaced

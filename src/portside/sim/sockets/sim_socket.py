@@ -349,24 +349,18 @@ class SimSocket(Settable):
             return
         if self._timeout == 0.0:
             raise BlockingIOError(number, os.strerror(number))
-        deadline_ns = None
-        if self._timeout is not None:
-            deadline_ns = self.machine.scheduler.now + round(self._timeout * 1e9)
-        while not is_so():
-            left_s = None
-            if deadline_ns is not None:
-                left_s = (deadline_ns - self.machine.scheduler.now) / 1e9
-                if left_s <= 0:
-                    raise TimeoutError("timed out")
-            wakes: list[Callable[[], None]] = []
+        waiting: dict[threads.Wake, None] = {}
 
-            def register(wake: Callable[[], None], wakes: list[Callable[[], None]] = wakes) -> None:
-                wakes.append(wake)
-                self.watch(wake)
+        def changed() -> None:
+            for wake in waiting:
+                wake()
 
-            threads.wait(register, left_s)
-            for wake in wakes:
-                self.unwatch(wake)
+        self.watch(changed)
+        try:
+            if not threads.wait_until(is_so, waiting, self._timeout, "waiting for a socket"):
+                raise TimeoutError("timed out")
+        finally:
+            self.unwatch(changed)
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
