@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias, TypeVar, cast
 
-from portside.errors import PortsideError
+from portside.errors import PortsideError, UsageError
 from portside.sim.addresses import to_int
 from portside.sim.host import Host
 from portside.sim.impairments import LinkSettings
 from portside.sim.ip.stack import Stack
 from portside.sim.link import Link
+from portside.sim.nat import Behaviour, Policy, Translator
+from portside.sim.nat.policy import parse_port
 from portside.sim.port import ETHERNET_MTU, Port
 from portside.sim.profile import PROFILES, Profile
 from portside.sim.quantities import duration_ns
 from portside.sim.router import Router
+from portside.sim.seams import End
 from portside.sim.switch import Hub, Switch
 
 if TYPE_CHECKING:
@@ -118,6 +121,46 @@ class Building:
         )
 
     @_step
+    def nat(
+        self,
+        name: str,
+        *,
+        inside: str | Sequence[str],
+        outside: str,
+        mapping: Behaviour = "endpoint-independent",
+        filtering: Behaviour = "address-and-port-dependent",
+        udp_timeout: str | float = "5min",
+        forward: Mapping[str, str] | None = None,
+        profile: str | Profile | None = None,
+        mtu: int = ETHERNET_MTU,
+    ) -> Host:
+        """Make a router that translates: whoever is ``inside`` (``192.168.0.1/24``) speaks by the address ``outside``.
+
+        ``mapping`` and ``filtering`` are RFC 4787's: ``endpoint-independent``, ``address-dependent``,
+        ``address-and-port-dependent``. ``forward`` lets outer ports lead inside: ``{"tcp/80": "192.168.0.2:8080"}``.
+        ``host.stack.table.entries()`` is what it remembers.
+
+        Raises: UsageError for what is none of these.
+        """
+        networks = [inside] if isinstance(inside, str) else list(inside)
+        policy = Policy(
+            mapping=mapping,
+            filtering=filtering,
+            udp_ns=duration_ns(udp_timeout),
+            forwards={parse_port(port): _end(to) for port, to in (forward or {}).items()},
+        )
+        made = self._host(
+            name,
+            partial(Translator, policy=policy),
+            [*((network,) for network in networks), (outside,)],
+            profile=profile,
+            mtu=mtu,
+            hosts=self.names,
+        )
+        made.hidden = frozenset(to_int(network.partition("/")[0]) for network in networks)
+        return made
+
+    @_step
     def switch(self, name: str) -> Switch:
         """Make a switch that learns where everybody is."""
         return cast("Switch", self._add(name, Switch(name, self.scheduler)))
@@ -206,6 +249,14 @@ class Building:
             number += 1
             name = f"{wanted}-{number}"
         return name
+
+
+def _end(text: str) -> End:
+    """Return the address and the port of ``192.168.0.2:8080``. Raises: UsageError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal():
+        raise UsageError(f"what is forwarded to is written 192.168.0.2:8080, not {text!r}")
+    return to_int(host), int(port)
 
 
 def _free_port(device: Device, other: Device, wanted: str | None) -> Port:

@@ -147,6 +147,7 @@ class Host:
         self.starts = 0
         self.interfaces: list[Interface] = []
         self.has_routes = False
+        self.hidden: frozenset[int] = frozenset()  # its addresses on networks that nobody beyond it routes to
         self.connection_watcher: ConnectionWatcher | None = None
         self._unheard: frozenset[int] = frozenset()
         self._make_stack = make_stack

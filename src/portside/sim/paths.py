@@ -96,6 +96,8 @@ def _gateway(segment: Segment, host: Host, *, v4: bool) -> tuple[Host, int] | No
     for router, address, _ in segment.members:
         if router is host or not router.forwards or is_v4(address) != v4:
             continue
+        if router.hidden and address not in router.hidden:
+            continue  # a NAT is the way out for those who are inside, and for nobody else
         if any(network_of(address, prefix) == network_of(own, prefix) for own, prefix in mine):
             return router, address
     return None
@@ -112,10 +114,13 @@ def _lay_all(router: Host, of: dict[str, list[Segment]], *, v4: bool) -> None:
     """Give a router the way to every network of one version, by breadth-first search over the routers."""
     known = {_network(address, prefix) for _, address, prefix in router.networks}
     reached: dict[str, None] = {router.name: None}
-    ahead: deque[tuple[Host, int | None]] = deque([(router, None)])  # a router, and the first hop towards it
+    # A router, the first hop towards it, and whether it is seen from the side to which it shows what is inside.
+    ahead: deque[tuple[Host, int | None, bool]] = deque([(router, None, True)])
     while ahead:
-        here, first = ahead.popleft()
+        here, first, sees_inside = ahead.popleft()
         for segment in of.get(here.name, []):
+            if not sees_inside and any(one is here and address in here.hidden for one, address, _ in segment.members):
+                continue
             for host, address, prefix in segment.members:
                 if is_v4(address) != v4:
                     continue
@@ -125,7 +130,8 @@ def _lay_all(router: Host, of: dict[str, list[Segment]], *, v4: bool) -> None:
                     router.learn(network, to_text(first))
                 if host.forwards and host.name not in reached and _shares(segment, here, address):
                     reached[host.name] = None
-                    ahead.append((host, first if first is not None else address))
+                    inside = not host.hidden or address in host.hidden
+                    ahead.append((host, first if first is not None else address, inside))
 
 
 def _network(address: int, prefix: int) -> str:

@@ -174,6 +174,9 @@ class Tcp(Transport, Protocol):
         Raises: OSError EADDRINUSE, EADDRNOTAVAIL.
         """
 
+    def is_meant(self, frame: Any) -> bool:
+        """Return whether a segment is for a connection or a listener that there is."""
+
     def halt(self) -> None:
         """Fall silent for ever: the host has crashed."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from portside.cli.simulate import serve_battery
 from portside.sim import World
 from portside.sim.capture import Capture
 from portside.sim.nameserver import Authority, parse_zone, serve
@@ -41,15 +42,28 @@ def test_the_worlds_of_the_examples(name: str, tmp_path: Path) -> None:
 def test_a_stream_that_lost_a_packet_is_whole(tmp_path: Path) -> None:
     file = tmp_path / "world.pcapng"
     run_scenario(read_scenario(WORLDS / "one-lost-packet.toml"), capture=file)
-    at_bob = tmp_path / "bob.pcapng"
-    subprocess.run(
-        [program("tshark"), "-r", str(file), "-Y", 'frame.interface_name == "bob:eth0"', "-w", str(at_bob)],
-        capture_output=True, timeout=60, check=True,
-    )  # fmt: skip
-    lines = tshark(at_bob, "-q", "-z", "follow,tcp,raw,0").splitlines()
+    lines = tshark(seen_at(file, "bob:eth0"), "-q", "-z", "follow,tcp,raw,0").splitlines()
     told = "".join(line for line in lines if re.fullmatch(r"[0-9a-f]+", line))
     assert bytes.fromhex(told) == SENT[:20_000]
     assert tshark(file, "-Y", "tcp.analysis.fast_retransmission || tcp.analysis.retransmission") != ""
+
+
+def seen_at(file: Path, interface: str) -> Path:
+    """Return a file of what has passed one interface: what passes several is to tshark sent again."""
+    part = file.with_name(f"{interface.replace(':', '-')}.pcapng")
+    command = [program("tshark"), "-r", str(file), "-Y", f'frame.interface_name == "{interface}"', "-w", str(part)]
+    subprocess.run(command, capture_output=True, timeout=60, check=True)
+    return part
+
+
+@pytest.mark.parametrize("interface", ["ann:eth0", "box:eth0", "box:eth1", "web:eth0"])
+def test_what_a_nat_translates_is_as_whole_on_either_side(interface: str, tmp_path: Path) -> None:
+    file = tmp_path / "world.pcapng"
+    outcome = run_scenario(read_scenario(WORLDS / "home.toml"), serve=serve_battery, capture=file)
+    assert outcome.failure is None
+    part = seen_at(file, interface)
+    assert tshark(part, "-Y", FAULTS) == ""
+    assert "200 OK" in tshark(part, "-Y", "http.response")
 
 
 def test_fragments_names_and_both_versions(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from portside.cli.simulate import serve_battery
 from portside.sim.scenario import Outcome, read_scenario, run_scenario
 from portside.sim.scenario.sweeping import mathis
 
@@ -79,3 +80,16 @@ def test_who_comes_later_gets_a_share_of_the_bottleneck() -> None:
 def test_loss_leaves_what_mathis_says(loss: float) -> None:
     flow = largest(run("mathis", changes={"ann-bob": {"loss": loss}}))
     assert 0.7 < 8 * flow.throughput / mathis(flow, loss) < 1.4
+
+
+def test_all_at_home_speak_by_one_address_and_a_visitor_gets_in_by_one_port() -> None:
+    outcome = run("home", serve=serve_battery)
+    told = {(what, host): how for what, host, how in outcome.results}
+    assert len(told) == 4
+    assert all("200 OK" in how or "2 sent, 2 answered" in how for how in told.values())
+    assert outcome.trace is not None
+    ends = {end for _, *both in outcome.trace.conversations for end in both}
+    outside = [flight for flight in outcome.trace.flights if {flight.source, flight.target} == {"box", "provider"}]
+    assert outside
+    assert not any("192.168.1." in flight.words for flight in outside if "ARP" not in flight.words)
+    assert any(end.startswith("203.0.113.5 port") for end in ends)

@@ -146,7 +146,7 @@ class Icmp:
     def _hear_error(self, frame: IcmpFrame, message: Any) -> None:
         """Tell the transport whose packet is quoted. RFC 1122 section 3.2.2.1."""
         try:
-            quoted = _read_quote(message.original, v4=is_v4(frame.target))
+            quoted = read_quote(message.original, v4=is_v4(frame.target))
         except MalformedMessage:
             self._stack.count("icmp errors malformed")
             return
@@ -252,7 +252,7 @@ def _is_icmp_error(frame: AnyIpFrame) -> bool:
     return isinstance(frame, IcmpFrame) and isinstance(frame.message, errors)
 
 
-def _read_quote(original: bytes, *, v4: bool) -> OpaqueFrame:
+def read_quote(original: bytes, *, v4: bool) -> OpaqueFrame:
     """Return what is quoted of a packet: its header, and the beginning of its payload."""
     packet: Any = parse_ipv4(original, whole=False) if v4 else parse_ipv6(original, whole=False)
     size = 14 + (int.from_bytes(original[2:4]) if v4 else 40 + int.from_bytes(original[4:6]))

@@ -69,7 +69,7 @@ def _box(world: World, name: str, place: tuple[int, int]) -> str:
     device = world.devices[name]
     x, y = place
     if isinstance(device, Host):
-        kind = "router" if device.forwards else "host"
+        kind = "nat" if device.hidden else "router" if device.forwards else "host"
         below = device.address if len(device.addresses) == 1 else f"{len(device.addresses)} addresses"
         title = ", ".join(device.addresses)
     else:
@@ -78,7 +78,7 @@ def _box(world: World, name: str, place: tuple[int, int]) -> str:
     middle = x + BOX_WIDTH / 2
     return (
         f'<g class="device {kind}"><title>{escape(title)}</title>'
-        f'<rect x="{x}" y="{y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="{22 if kind == "router" else 5}"/>'
+        f'<rect x="{x}" y="{y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="{5 if kind == "host" else 22}"/>'
         f'<text class="name" x="{middle}" y="{y + 19}" text-anchor="middle">{escape(name)}</text>'
         f'<text class="tick" x="{middle}" y="{y + 35}" text-anchor="middle">{escape(below)}</text></g>'
     )

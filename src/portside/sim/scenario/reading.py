@@ -15,6 +15,7 @@ TABLES: Final = {
     "world": {"title", "description", "seed", "limit", "profile"},
     "host": {"addresses", "clock_offset", "clock_drift", "profile", "mtu"},
     "router": {"addresses", "mtu"},
+    "nat": {"inside", "outside", "mapping", "filtering", "udp_timeout", "forward", "mtu"},
     "switch": set[str](),
     "hub": set[str](),
     "link": {"between", "name", "back", "rate", "delay", "jitter", "jitter_shape", "loss", "burst", "reorder",
@@ -26,7 +27,7 @@ TABLES: Final = {
     "sweep": {"link", "setting", "values"},
 }  # fmt: skip
 LISTS: Final = {"link", "program", "fault", "rule"}
-NAMED: Final = {"host", "router", "switch", "hub"}
+NAMED: Final = {"host", "router", "nat", "switch", "hub"}
 KINDS: Final = ("serve", "send", "get", "ping", "run")
 FAULTS: Final = {
     "crash": "host", "restart": "host", "down": "link", "up": "link", "change": "link", "partition": "between",
@@ -118,7 +119,7 @@ def _known(where: str, table: Mapping[str, Any], keys: set[str]) -> None:
 
 
 def _check_names(scenario: Scenario) -> None:
-    hosts = {name for kind, name, _ in scenario.devices if kind in {"host", "router"}}
+    hosts = {name for kind, name, _ in scenario.devices if kind in {"host", "router", "nat"}}
     devices = {name for _, name, _ in scenario.devices}
     if len(devices) < len(scenario.devices):
         raise UsageError("two devices have the same name")

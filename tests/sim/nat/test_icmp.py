@@ -1,0 +1,129 @@
+"""Pings and errors through a NAT: RFC 5508."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from portside.sim import World
+from portside.sim.addresses import to_int, to_text
+from portside.sim.frame import IcmpFrame, TcpFrame, UdpFrame
+from portside.sim.host import Host
+from portside.sim.link import Line
+from portside.sim.scenario.traffic import ping
+from portside.wire.icmp import TimeExceeded
+from support.homes import OUTER, WEB, home, play, seen_by, serve, settle
+
+
+async def pings(host: Host, target: str) -> str:
+    return await ping(host, target, count=3, interval_s=1, size=56, patience_s=5)
+
+
+def test_pings_go_out_and_their_answers_come_back() -> None:
+    world = home()
+    seen = seen_by(world, "web")
+
+    async def main() -> Any:
+        ann, ben = (world[name].spawn(pings(world[name], WEB)) for name in ("ann", "ben"))
+        return [await ann, await ben]
+
+    for told in play(world, main):
+        assert "3 sent, 3 answered" in str(told)
+    assert {to_text(frame.source) for frame in seen if isinstance(frame, IcmpFrame)} == {OUTER}
+
+
+def test_the_box_itself_answers_pings_from_both_sides() -> None:
+    world = home()
+
+    async def main() -> list[str]:
+        return [str(await world[name].spawn(pings(world[name], OUTER))) for name in ("ann", "web")]
+
+    for told in play(world, main):
+        assert "3 sent, 3 answered" in told
+
+
+def test_an_error_finds_its_way_to_who_has_sent() -> None:
+    """REQ-4: port unreachable, with the packet quoted as it was sent."""
+    world = home()
+    seen = seen_by(world, "ann")
+
+    async def main() -> None:
+        async def visit() -> None:
+            loop = asyncio.get_running_loop()
+            sender, _ = await loop.create_datagram_endpoint(
+                asyncio.DatagramProtocol, local_addr=("192.168.1.2", 4_000), remote_addr=(WEB, 999)
+            )
+            sender.sendto(b"anybody?")
+            await asyncio.sleep(1)
+
+        await world["ann"].spawn(visit())
+
+    play(world, main)
+    (told,) = [frame.message for frame in seen if isinstance(frame, IcmpFrame)]
+    assert told.code == 3
+    assert told.original[12:16] == bytes([192, 168, 1, 2])
+    assert int.from_bytes(told.original[20:22]) == 4_000
+
+
+def test_the_way_can_be_traced_through_it() -> None:
+    """Each hop says that the time is up: the NAT by its inner address, those behind it about the inner packet."""
+    world = home()
+    said: list[str] = []
+
+    def note(way: str, frame: Any) -> None:
+        if way == "in" and isinstance(frame, IcmpFrame) and isinstance(frame.message, TimeExceeded):
+            said.append(to_text(frame.source))
+            assert frame.message.original[12:16] == bytes([192, 168, 1, 2])
+
+    next(iter(world["ann"].ports.values())).tap(note)
+
+    async def main() -> None:
+        async def trace() -> None:
+            for hops in (1, 2):
+                frame = UdpFrame(to_int("192.168.1.2"), 4_000, to_int(WEB), 33_434 + hops, b"", ttl=hops)
+                world["ann"].stack.send(frame)
+                await asyncio.sleep(1)
+
+        await world["ann"].spawn(trace())
+
+    play(world, main)
+    assert said == ["192.168.1.1", "203.0.113.1"]
+
+
+def test_the_mtu_of_the_way_is_found_through_it() -> None:
+    """RFC 1191 works only if the NAT passes the news on, with the packet quoted as its sender knows it."""
+    world = World(seed=1)
+    ann, box = world.host("ann", "192.168.1.2/24"), world.nat("box", inside="192.168.1.1/24", outside=f"{OUTER}/24")
+    provider = world.router("provider", "203.0.113.1/24")
+    provider.add_interface("198.51.100.1/24", mtu=1_000)
+    web = world.host("web", f"{WEB}/24", mtu=1_500)
+    for one, other in ((ann, box), (box, provider), (provider, web)):
+        world.link(one, other, delay="5ms")
+    sizes: list[int] = []
+
+    def note(line: Line, frame: Any, *_: Any) -> None:
+        if isinstance(frame, TcpFrame):
+            sizes.append(frame.size - 14)
+
+    world.links[0].there.watch(note)
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(-1)
+        writer.close()
+
+    async def main() -> None:
+        world["web"].spawn(serve(handler=take))
+        await settle()
+
+        async def upload() -> None:
+            reader, writer = await asyncio.open_connection(WEB, 80)
+            writer.write(bytes(100_000))
+            writer.write_eof()
+            await reader.read()
+            writer.close()
+
+        await world["ann"].spawn(upload())
+
+    play(world, main)
+    assert max(sizes[:20]) == 1_500
+    assert max(sizes[-60:]) <= 1_000
