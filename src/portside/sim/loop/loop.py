@@ -27,6 +27,24 @@ TASKS_KEPT: Final = 64
 AWAITS_WHILE_CLOSING: Final = 100
 
 
+class _Soon(Handle):
+    """A handle that does not ask its loop whether it is in debug mode: there is one for every step of a program."""
+
+    __slots__ = ()
+
+    def __init__(self, callback: Any, args: Any, loop: SimLoop, context: contextvars.Context | None) -> None:
+        if loop._debug:
+            super().__init__(callback, args, loop, context)
+            return
+        self._context = contextvars.copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+
+
 _Loop: Any = AbstractEventLoop  # whose annotations are generic over what each callback takes
 
 
@@ -54,7 +72,7 @@ class SimLoop(Opening, _Loop):  # type: ignore[misc]
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def call_soon(self, callback: Any, *args: Any, context: contextvars.Context | None = None) -> Handle:
-        handle = Handle(callback, args, self, context)
+        handle = _Soon(callback, args, self, context)
         self.scheduler.ready.append((self._run, handle))
         return handle
 

@@ -257,8 +257,11 @@ class Connection:
             if self._error is not None:
                 raise self._error
             raise os_error(errno.ENOTCONN if self.is_opening else errno.EPIPE)
-        taken = self.out.put(data)
-        self.out.output()
+        out = self.out
+        if out.send_at_once(data):
+            return len(data)
+        taken = out.put(data)
+        out.output()
         return taken
 
     def receive(self, limit: int) -> bytes:

@@ -88,10 +88,6 @@ class Recovery:
 
     # ── what tells that something has come ───────────────────────────────────────────────────────────────────────────
 
-    def forget_duplicates(self) -> None:
-        """Count anew: something new was acknowledged, and nothing is lost."""
-        self.duplicates = 0
-
     def acknowledged(self, ack: int, count: int, flight: int) -> None:
         """Take an acknowledgement of something new while something is lost. ``flight`` is from before it."""
         sender = self._sender

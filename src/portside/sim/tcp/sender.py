@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from portside.sim.clock import Timer
 from portside.sim.tcp import handshake, timeouts
@@ -15,6 +15,9 @@ from portside.sim.tcp.scoreboard import Scoreboard
 
 if TYPE_CHECKING:
     from portside.sim.tcp.connection import Connection
+
+
+_PUSHED: Final = ACK | PSH
 
 
 class Sent:
@@ -105,6 +108,41 @@ class Sender:
         self._buffer += data
         self.end += taken
         return taken
+
+    def send_at_once(self, data: bytes | bytearray | memoryview) -> bool:
+        """Take and send a short message by one segment, if nothing else waits and all windows let it; return whether.
+
+        It is what ``put`` and ``output`` would do with it: the short way of requests and answers.
+        """
+        size, number, recovery, connection = len(data), self.next, self.recovery, self.connection
+        behind = number + size
+        if (
+            not 0 < size < self.mss
+            or self.end != number
+            or behind > self.edge
+            or behind > self.una + self.congestion.cwnd
+            or recovery.kind
+            or recovery.duplicates
+            or self.board.starts
+            or len(self._buffer) + size > self.room_bytes
+        ):
+            return False
+        now, into = connection.scheduler.now, connection.into
+        if into.queue.starts or into.duplicate:
+            return False  # there are blocks to be told beside it
+        if number > self.una:
+            if not connection.nodelay:
+                return False
+        elif now - self._last_sent_ns > self.rtt.rto_ns:
+            return False  # the window shrinks while nothing is sent
+        self._buffer += data
+        self.end = self.next = behind
+        self._last_sent_ns = now
+        self._on_way.append(Sent(behind, now))
+        connection.emit(number & WORD, _PUSHED, bytes(data))
+        if self.timer.due_ns is None:
+            self.timer.start(self.rtt.rto_ns)
+        return True
 
     def has_room_again(self) -> bool:
         """Return whether there is room for a third of the buffer again, where ``put`` found too little; once."""
@@ -258,14 +296,18 @@ class Sender:
         if freed > 0:
             del self._buffer[:freed]
             self._base += freed
-        self._sample(ack, echo)
+        on_way = self._on_way
+        if on_way and on_way[0].end == ack and not on_way[0].again and not self.board.starts:
+            self.rtt.sample(self.connection.scheduler.now - on_way.popleft().sent_ns)  # ``_sample``, of one segment
+        else:
+            self._sample(ack, echo)
         self.retries = 0
         if self.board.starts:
             self.board.forget_below(ack)
         if self.recovery.kind:
             self.recovery.acknowledged(ack, count, flight)
         else:
-            self.recovery.forget_duplicates()
+            self.recovery.duplicates = 0
             if 2 * flight >= self.congestion.cwnd:
                 self.grow(count)
         if self.next > ack:
