@@ -65,15 +65,3 @@ class InFront:
 
     def _real_close(self, *_: Any) -> None:
         self._below.close()
-
-    def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            if self._io_refs <= 0:
-                self._real_close()
-
-    def _decref_socketios(self) -> None:
-        if self._io_refs > 0:
-            self._io_refs -= 1
-        if self._closed and self._io_refs <= 0:
-            self._real_close()

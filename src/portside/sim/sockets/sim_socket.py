@@ -380,18 +380,6 @@ class SimSocket(Settable):
             if one is not None:
                 one.close()
 
-    def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            if self._io_refs <= 0:
-                self._real_close()
-
-    def _decref_socketios(self) -> None:
-        if self._io_refs > 0:
-            self._io_refs -= 1
-        if self._closed and self._io_refs <= 0:
-            self._real_close()
-
     def dup(self) -> Any:
         raise NotImplementedError("a simulated socket cannot be duplicated")
 
