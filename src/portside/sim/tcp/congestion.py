@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from portside.sim.profile import Profile
 from portside.sim.tcp.cubic import Cubic
+from portside.sim.tcp.rtt import RttEstimator
 
 UNBOUNDED: Final = 1 << 62  # ssthresh is as high as can be at first: RFC 5681 section 3.1
 
@@ -20,8 +21,10 @@ class Congestion(Protocol):
     cwnd: int
     ssthresh: int
 
-    def acked(self, count: int, now_ns: int, srtt_ns: int) -> None:
-        """Hear that so many bytes were acknowledged for the first time, while the window was in use."""
+    def acked(self, count: int, flight: int, now_ns: int, rtt: RttEstimator) -> None:
+        """Hear that so many bytes were acknowledged for the first time, while the window was in use; ``flight`` are
+        still on their way.
+        """
 
     def lost(self, flight: int, now_ns: int) -> None:
         """Hear that a segment was lost, as duplicate acknowledgements tell: sets ``ssthresh``, and ``cwnd`` to it."""
@@ -42,7 +45,7 @@ class NewReno:
         self.ssthresh = UNBOUNDED
         self._counted = 0
 
-    def acked(self, count: int, now_ns: int, srtt_ns: int) -> None:
+    def acked(self, count: int, flight: int, now_ns: int, rtt: RttEstimator) -> None:
         if self.cwnd < self.ssthresh:
             self.cwnd += min(count, self.mss)  # section 3.1, equation (2)
             return

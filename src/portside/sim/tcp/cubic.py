@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from portside.sim.tcp.hystart import CSS_GROWTH_DIVISOR, HyStart
+from portside.sim.tcp.rtt import RttEstimator
+
 C: Final = 0.4  # segments / second**3: section 4.1
 BETA: Final = 0.7  # section 4.6
 UNBOUNDED: Final = 1 << 62
@@ -24,13 +27,13 @@ class Cubic:
         self._w_est = 0.0
         self._prior = 0.0  # cwnd_prior
         self._part = 0.0  # what has grown, and is not a byte yet
+        self._hystart: HyStart | None = HyStart()
 
     # ── growing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def acked(self, count: int, now_ns: int, srtt_ns: int) -> None:
+    def acked(self, count: int, flight: int, now_ns: int, rtt: RttEstimator) -> None:
         if self.cwnd < self.ssthresh:
-            most = 2 * self.mss  # section 4.10, with RFC 3465's L of 2 as Linux's
-            self.cwnd += count if count < most else most
+            self._start_slowly(count, flight, rtt)
             return
         cwnd = self.cwnd / self.mss
         if self._epoch_ns is None:
@@ -42,8 +45,24 @@ class Cubic:
         if self._w_cubic(passed_s) < self._w_est:
             self._set(max(self._w_est, cwnd))
             return
+        srtt_ns = rtt.srtt_ns or rtt.rto_ns
         target = min(max(self._w_cubic(passed_s + srtt_ns / SECOND), cwnd), 1.5 * cwnd)  # section 4.2
         self._set(cwnd + (target - cwnd) / cwnd * segments)
+
+    def _start_slowly(self, count: int, flight: int, rtt: RttEstimator) -> None:
+        """Grow by what was acknowledged, until a queue is felt: section 4.10."""
+        most = 2 * self.mss  # RFC 3465's L of 2, as Linux's
+        grown = count if count < most else most
+        hystart = self._hystart
+        if hystart is not None:
+            hystart.acked(count, flight, rtt.latest_ns)
+            if hystart.is_over:
+                self.ssthresh = self.cwnd
+                self._hystart = None
+                return
+            if hystart.is_conservative:
+                grown //= CSS_GROWTH_DIVISOR
+        self.cwnd += grown
 
     def _begin_epoch(self, cwnd: float, now_ns: int) -> None:
         self._epoch_ns = now_ns
@@ -79,6 +98,7 @@ class Cubic:
 
     def _reduce(self, flight: int) -> None:
         """Remember where it was, and how much less it shall be: sections 4.6 and 4.7."""
+        self._hystart = None
         cwnd = self.cwnd / self.mss
         self._prior = cwnd
         # Fast convergence: who loses before it is where it was leaves more to others.

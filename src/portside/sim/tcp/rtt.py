@@ -15,6 +15,7 @@ class RttEstimator:
         "_profile",
         "backoff",
         "base_ns",
+        "latest_ns",
         "rto_ns",
         "rttvar_ns",
         "srtt_ns",
@@ -27,6 +28,7 @@ class RttEstimator:
         if profile.rto_min_bounds_variation:
             self._margin_min_ns = max(self._margin_min_ns, profile.rto_min_ns)
         self.srtt_ns: int | None = None
+        self.latest_ns = 0  # what was measured last
         self.rttvar_ns = 0
         self.base_ns = profile.rto_initial_ns
         self.rto_ns = self.base_ns
@@ -34,6 +36,7 @@ class RttEstimator:
 
     def sample(self, rtt_ns: int) -> None:
         """Take a measurement, of a segment that was sent once (Karn) or is known by its timestamp: sections 2 and 3."""
+        self.latest_ns = rtt_ns
         srtt_ns = self.srtt_ns
         if srtt_ns is None:
             self.srtt_ns = rtt_ns

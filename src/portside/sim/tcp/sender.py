@@ -317,8 +317,7 @@ class Sender:
 
     def grow(self, count: int) -> None:
         """Let the congestion window grow by so many bytes acknowledged."""
-        rtt = self.rtt
-        self.congestion.acked(count, self.connection.scheduler.now, rtt.srtt_ns or rtt.rto_ns)
+        self.congestion.acked(count, self.next - self.una, self.connection.scheduler.now, self.rtt)
 
     def _sample(self, ack: int, echo: int | None) -> None:
         """Measure the round-trip time: by when the segment left, or if it was sent again by its timestamp."""
