@@ -11,7 +11,7 @@ from portside.sim.addresses import is_v4
 from portside.sim.clock import MILLISECOND, Timer
 from portside.sim.frame import NO_BLOCKS, Offer, TcpFrame
 from portside.sim.seams import End, TcpUser, Trouble
-from portside.sim.tcp import arrival, closing, handshake
+from portside.sim.tcp import closing, handshake
 from portside.sim.tcp.keepalive import Keeper
 from portside.sim.tcp.numbers import (
     ACK,
@@ -313,10 +313,6 @@ class Connection:
         self.end()
 
     # ── how it goes on and ends ──────────────────────────────────────────────────────────────────────────────────────
-
-    def receive_frame(self, frame: TcpFrame) -> None:
-        """Take a segment of this connection."""
-        arrival.take(self, frame)
 
     def become(self, state: str) -> None:
         """Change the state."""

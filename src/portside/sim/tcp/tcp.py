@@ -11,7 +11,7 @@ from portside.sim.clock import SECOND
 from portside.sim.frame import AnyIpFrame, TcpFrame
 from portside.sim.ports import ephemeral
 from portside.sim.seams import End, NetworkLayer, TcpUser, Trouble
-from portside.sim.tcp import prediction
+from portside.sim.tcp import arrival, prediction
 from portside.sim.tcp.connection import Connection
 from portside.sim.tcp.listener import Listener
 from portside.sim.tcp.numbers import ACK, FIN, HALF, RST, SYN, TIME_WAIT, WORD, os_error
@@ -135,7 +135,7 @@ class Tcp:
             if prediction.take(connection, frame):
                 return
             if not self._makes_way(connection, frame):
-                connection.receive_frame(frame)
+                arrival.take(connection, frame)
                 return
         listener = self._listener_for(frame)
         if listener is None:
