@@ -51,10 +51,14 @@ class Baton:
     def start(self) -> None:
         """Start the thread, which then waits for its first turn: it comes soon."""
         setattr(self.thread, "run", self._run)  # noqa: B010 -- to the type checker a method is not to be replaced
+        is_daemon = self.thread.daemon
         with outside():
-            # Whoever starts a thread waits until it runs, for a moment and really.
+            # Whoever starts a thread waits until it runs, for a moment and really; and Python, as it ends, for one that
+            # is no daemon: but a world that nobody has closed gives no more turns.
             setattr(self.thread, "_started", threading.Event())  # noqa: B010 -- private, and made on the host
+            self.thread.daemon = True
             _start(self.thread)
+        setattr(self.thread, "_daemonic", is_daemon)  # noqa: B010 -- what the program has chosen, and asks for
         _of(self.machine)[self] = None
         self.machine.scheduler.soon(self.resume, self._turn)
 
@@ -161,7 +165,7 @@ def run_blocking(machine: Machine, function: Callable[[], Any], done: Callable[[
         done(result, error)
 
     with outside():
-        thread = threading.Thread(name=f"{machine.name} thread", daemon=True)
+        thread = threading.Thread(name=f"{machine.name} thread", daemon=False)  # as a program's first thread is none
     baton = Baton(machine, thread, body)
     baton.start()
     return baton

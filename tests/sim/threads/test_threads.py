@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -173,6 +175,32 @@ def test_a_crash_ends_all_threads_where_they_are() -> None:
 
     assert play(main) == 0
     assert went_on == []
+
+
+def test_python_ends_though_a_world_was_not_closed_whose_threads_wait() -> None:
+    program = """
+import threading, time
+from portside.sim import World
+
+def work():
+    lock = threading.Lock()
+    lock.acquire()
+    thread = threading.Thread(target=lock.acquire)
+    assert not thread.daemon
+    thread.start()
+    assert not thread.daemon
+    time.sleep(1)
+
+async def main():
+    await world["alice"].run_blocking(work)
+
+world = World()
+world.host("alice")
+world.play(main())
+print("done")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
 def test_a_thread_that_was_never_given_a_turn_does_nothing() -> None:
