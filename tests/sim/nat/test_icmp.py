@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from ipaddress import IPv4Address
+from random import Random
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from portside.sim import World
-from portside.sim.addresses import to_int, to_text
+from portside.sim.addresses import parse_network, to_int, to_text
+from portside.sim.clock import Scheduler
+from portside.sim.encoding import encode, encode_packet
 from portside.sim.frame import IcmpFrame, TcpFrame, UdpFrame
 from portside.sim.host import Host
 from portside.sim.link import Line
+from portside.sim.nat import Policy, Translator
+from portside.sim.profile import LINUX
 from portside.sim.scenario.traffic import ping
-from portside.wire.icmp import TimeExceeded
+from portside.sim.tcp import Tcp
+from portside.wire.icmp import OtherIcmp, ParameterProblem, Redirect, TimeExceeded, Unreachable
 from support.homes import OUTER, WEB, home, play, seen_by, serve, settle
 
 
@@ -127,3 +137,56 @@ def test_the_mtu_of_the_way_is_found_through_it() -> None:
     play(world, main)
     assert max(sizes[:20]) == 1_500
     assert max(sizes[-60:]) <= 1_000
+
+
+@given(st.sampled_from(["inside", "outside"]), st.integers(0, 4), st.binary(max_size=80), st.booleans(), st.data())
+def test_nothing_that_an_error_quotes_is_too_much(
+    side: str, kind: int, noise: bytes, is_true: bool, data: st.DataObject
+) -> None:
+    """What is quoted may be cut off, spoiled or made up: it is passed on, or counted, and harms nobody."""
+    box, heard = standing()
+    inner, remote = (to_int("192.168.1.2"), 4_000), (to_int(WEB), 9)
+    box.interfaces[0].receive(addressed(UdpFrame(*inner, *remote, b"hello"), box.interfaces[0].mac))
+    original = noise
+    if is_true:
+        about = (
+            UdpFrame(box.address, 4_000, *remote, b"hello")
+            if side == "outside"
+            else UdpFrame(*remote, *inner, b"hello")
+        )
+        original = bytearray(encode_packet(about))
+        for at in data.draw(st.lists(st.integers(0, len(original) - 1), max_size=3)):
+            original[at] ^= 1 << at % 8
+        original = bytes(original[: data.draw(st.integers(0, len(original)))])
+    message: Any = (
+        Unreachable(3, original),
+        TimeExceeded(0, original),
+        ParameterProblem(0, 1, original),
+        Redirect(1, IPv4Address("10.0.0.1"), original),
+        OtherIcmp(40, 0, bytes(4), original),
+    )[kind]
+    source, target, at = (inner[0], remote[0], 0) if side == "inside" else (remote[0], box.address, 1)
+    frame = addressed(IcmpFrame(source, target, message, 8 + len(original)), box.interfaces[at].mac)
+    box.interfaces[at].receive(frame)
+    box.scheduler.run(box.scheduler.now + 10**9)
+    for passed in heard:
+        encode(passed)
+
+
+def standing() -> tuple[Translator, list[Any]]:
+    """Return a NAT by itself, whose neighbours are known, and what it sends."""
+    box = Translator("box", Scheduler(), Random(1), LINUX, Policy())
+    box.attach_tcp(Tcp(box))  # type: ignore[arg-type]
+    heard: list[Any] = []
+    for name, mac, network in (("eth0", 1, "192.168.1.1/24"), ("eth1", 2, f"{OUTER}/24")):
+        interface = box.add_interface(name, mac, [parse_network(network)])
+        interface.port.plug(heard.append)
+    box.routes.add(0, 96, box.interfaces[1], gateway=to_int("203.0.113.1"))
+    box.interfaces[0].neighbors.confirm(to_int("192.168.1.2"), 3)
+    box.interfaces[1].neighbors.confirm(to_int("203.0.113.1"), 4)
+    return box, heard
+
+
+def addressed(frame: Any, mac: int) -> Any:
+    frame.source_mac, frame.target_mac = 9, mac
+    return frame
