@@ -128,6 +128,7 @@ class UnixListener:
 
     def __init__(self, names: UnixNames, path: str, backlog: int, ready: Callable[[], object]) -> None:
         self.local = path
+        self.hears = True
         self._names = names
         self._backlog = backlog
         self._ready = ready
@@ -173,6 +174,8 @@ class UnixNames:
         listener = self._listeners.get(path)
         if listener is None:
             raise _error(errno.ENOENT)
+        if not listener.hears:
+            raise _error(errno.ECONNREFUSED)
         near, far = self.pair(path)
         listener.offer(far)
         return near

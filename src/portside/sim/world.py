@@ -27,6 +27,7 @@ from portside.sim.building import Building
 from portside.sim.chance import stream
 from portside.sim.clock import SECOND, Scheduler
 from portside.sim.explore import Check, Exploration, Explored, Faults
+from portside.sim.generators import watched_generators
 from portside.sim.here import Visit
 from portside.sim.host import Host
 from portside.sim.host_clock import WORLD_BEGAN_NS
@@ -109,7 +110,7 @@ class World(Building):
         environment.install()
         self.lay_routes()
         until_ns = None if limit is None else self.scheduler.now + duration_ns(limit)
-        with Visit(), _orderly_garbage():
+        with Visit(), watched_generators(), _orderly_garbage():
             program = self.outside.spawn(main, name="main")
             program.is_awaited = True
             program.task.add_done_callback(lambda _: self.scheduler.stop())
@@ -204,7 +205,7 @@ class World(Building):
         """End every program: those that run are cancelled, as ``asyncio.run`` does at its end, and have a minute of
         the world's time to clean up. A world that is closed cannot run again.
         """
-        with Visit():
+        with Visit(), watched_generators():
             self._say_goodbye()
             for host in (*self.hosts, self.outside):
                 host.close()

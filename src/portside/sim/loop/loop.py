@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from portside.sim import threads
+from portside.sim.generators import take_generators
 from portside.sim.here import Machine, enter, here
 from portside.sim.loop import addrinfo
 from portside.sim.loop.opening import Opening
@@ -66,7 +67,6 @@ class SimLoop(Opening, _Loop):  # type: ignore[misc]
         self._tasks_most = TASKS_KEPT
         self._kept: dict[Any, None] = {}
         self._signals: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
-        self._asyncgens: list[Any] = []
         self._executor: Any = None
 
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -220,14 +220,13 @@ class SimLoop(Opening, _Loop):  # type: ignore[misc]
     def set_debug(self, enabled: bool) -> None:
         self._debug = enabled
 
-    def note_asyncgen(self, generator: Any) -> None:
-        """Keep an asynchronous generator that was begun: it is closed in its turn, not when memory is collected."""
-        self._asyncgens.append(generator)
-
     async def shutdown_asyncgens(self) -> None:
-        generators, self._asyncgens = self._asyncgens, []
-        for generator in generators:
-            await generator.aclose()
+        for generator in take_generators(self):
+            try:
+                await generator.aclose()
+            except Exception as error:
+                message = f"an error occurred during closing of asynchronous generator {generator!r}"
+                self.call_exception_handler({"message": message, "exception": error, "asyncgen": generator})
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Do nothing: there are no threads that wait for work."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from asyncio import sslproto, staggered
@@ -136,6 +137,9 @@ class Opening(Serving, Reading):
             connection = self.machine.stack.tcp.connect(_Opening(future), remote, local)
             await future
         except OSError as error:
+            if local is not None and error.errno in {errno.EADDRNOTAVAIL, errno.EADDRINUSE}:
+                told = f"error while attempting to bind on address {addrinfo.sockaddr(local)!r}: {str(error).lower()}"
+                raise OSError(error.errno, told) from None
             raise OSError(error.errno, f"Connect call failed {address}") from error
         except BaseException:
             if connection is not None:

@@ -8,10 +8,12 @@ from asyncio.base_events import _SendfileFallbackProtocol  # type: ignore[attr-d
 from collections.abc import Callable
 from typing import Any
 
+from portside.sim.clock import MICROSECOND
 from portside.sim.loop.transport import settle
 from portside.sim.sockets import SimSocket
 
 SENDFILE_BYTES = 256 * 1024
+AGAIN_NS = MICROSECOND  # a program that leaves what is ready as it is spins, and time passes while it does
 
 
 class _Watch:
@@ -32,6 +34,10 @@ class _Watch:
         self._is_asked = False
         if not self._handle.cancelled() and self._is_ready():
             self._handle._run()
+            self._loop.scheduler.after(AGAIN_NS, self._look_again)
+
+    def _look_again(self, _: object) -> None:
+        if not self._handle.cancelled():
             self._look()
 
     def end(self) -> None:

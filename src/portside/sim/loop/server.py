@@ -38,7 +38,9 @@ class Server(asyncio.AbstractServer):
         try:
             for open_one in opens:
                 place = len(self._listeners)
-                self._listeners.append(open_one(partial(loop.step, partial(self._accept, place))))
+                listener = open_one(partial(loop.step, partial(self._accept, place)))
+                listener.hears = False  # it is bound; it listens when it is asked to serve
+                self._listeners.append(listener)
         except BaseException:
             for listener in self._listeners:
                 listener.close()
@@ -87,7 +89,8 @@ class Server(asyncio.AbstractServer):
             raise RuntimeError(f"server {self!r} is closed")
         if not self._is_serving:
             self._is_serving = True
-            for place in range(len(self._listeners)):
+            for place, listener in enumerate(self._listeners):
+                listener.hears = True
                 self._accept(place)
 
     async def start_serving(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio.transports import _FlowControlMixin
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 READ_BYTES: Final = 256 * 1024  # asyncio's max_size
 BYTES_LIKE: Final = (bytes, bytearray, memoryview)
-HIGH_WATER: Final = 64 * 1024
 
 
 def settle(waiter: asyncio.Future[None]) -> None:
@@ -23,7 +23,10 @@ def settle(waiter: asyncio.Future[None]) -> None:
         waiter.set_result(None)
 
 
-class StreamTransport(asyncio.Transport):
+_Base: Any = _FlowControlMixin  # which asyncio's own sendfile wants a transport to be
+
+
+class StreamTransport(_Base):  # type: ignore[misc]
     """A transport on a connection, whose user it is; the protocol hears of what happens by steps of the loop."""
 
     def __init__(
@@ -36,15 +39,13 @@ class StreamTransport(asyncio.Transport):
         extra: dict[str, Any] | None = None,
         server: Any = None,
     ) -> None:
-        super().__init__(extra)
-        self._loop = loop
+        super().__init__(extra, cast("Any", loop))
+        self._loop: Any = loop
         self._connection: TcpConnection = connection
         self._extra: dict[str, Any]
         self._server = server
         self._buffer: deque[memoryview] = deque()
         self._buffer_bytes = 0
-        self._high, self._low = HIGH_WATER, HIGH_WATER // 4
-        self._is_writing_paused = False
         self._is_paused = False
         self._is_ended = False  # the protocol has heard of the end of the peer's stream
         self._is_closing = False
@@ -103,7 +104,10 @@ class StreamTransport(asyncio.Transport):
         else:
             data = self._connection.receive(READ_BYTES)
             if data:
-                self._protocol.data_received(data)
+                try:
+                    self._protocol.data_received(data)
+                except Exception as error:
+                    self._fail_fatally(error, "data_received")
         connection = self._connection
         if self._is_paused or self._is_closing or self._is_lost:
             return
@@ -116,15 +120,40 @@ class StreamTransport(asyncio.Transport):
         """Read as a ``BufferedProtocol`` wants it: into memory of its own."""
         if not self._connection.readable_bytes:
             return
-        buffer = memoryview(self._protocol.get_buffer(-1))
+        try:
+            buffer = memoryview(self._protocol.get_buffer(-1))
+            if not buffer:
+                raise RuntimeError("get_buffer() returned an empty buffer")
+        except Exception as error:
+            self._fail_fatally(error, "get_buffer")
+            return
         data = self._connection.receive(len(buffer))
         buffer[: len(data)] = data
-        self._protocol.buffer_updated(len(data))
+        try:
+            self._protocol.buffer_updated(len(data))
+        except Exception as error:
+            self._fail_fatally(error, "buffer_updated")
 
     def _end_reading(self) -> None:
         self._is_paused = self._is_ended = True
-        if not self._protocol.eof_received():
+        try:
+            keeps_open = self._protocol.eof_received()
+        except Exception as error:
+            self._fail_fatally(error, "eof_received")
+            return
+        if not keeps_open:
             self.close()
+
+    def _fail_fatally(self, error: Exception, call: str) -> None:
+        """Tell that the protocol has failed, and lose the connection."""
+        told = {
+            "message": f"Fatal error: protocol.{call}() call failed.",
+            "exception": error,
+            "transport": self,
+            "protocol": self._protocol,
+        }
+        self._loop.call_exception_handler(told)
+        self._lose(error)
 
     def is_reading(self) -> bool:
         return not self._is_closing and not self._is_paused
@@ -160,7 +189,7 @@ class StreamTransport(asyncio.Transport):
             data = memoryview(data)[taken:]
         self._buffer.append(memoryview(bytes(data)))
         self._buffer_bytes += len(data)
-        self._maybe_pause()
+        self._maybe_pause_protocol()
 
     def writelines(self, list_of_data: Any) -> None:
         self.write(b"".join(list_of_data))
@@ -178,7 +207,7 @@ class StreamTransport(asyncio.Transport):
         except OSError as error:
             self._fail(error)
             return
-        self._maybe_resume()
+        self._maybe_resume_protocol()
         if buffer:
             return
         if self._is_closing:
@@ -198,29 +227,6 @@ class StreamTransport(asyncio.Transport):
 
     def get_write_buffer_size(self) -> int:
         return self._buffer_bytes
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        return self._low, self._high
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        if high is None:
-            high = HIGH_WATER if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        self._high, self._low = high, low
-        self._maybe_pause()
-
-    def _maybe_pause(self) -> None:
-        if self._buffer_bytes > self._high and not self._is_writing_paused:
-            self._is_writing_paused = True
-            self._loop.guard(self._protocol.pause_writing, self)
-
-    def _maybe_resume(self) -> None:
-        if self._is_writing_paused and self._buffer_bytes <= self._low:
-            self._is_writing_paused = False
-            self._loop.guard(self._protocol.resume_writing, self)
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -250,7 +256,7 @@ class StreamTransport(asyncio.Transport):
     def _fail(self, error: OSError) -> None:
         self._lose(error)
 
-    def _lose(self, error: OSError | None) -> None:
+    def _lose(self, error: Exception | None) -> None:
         self._buffer.clear()
         self._buffer_bytes = 0
         self._is_closing = True

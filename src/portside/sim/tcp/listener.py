@@ -25,6 +25,7 @@ class Listener:
         self.local = local
         self.only_v6 = only_v6
         self.is_closed = False
+        self.hears = True  # False where it is bound and does not listen yet
         self._tcp = tcp
         self._backlog = min(max(backlog, 0), BACKLOG_MAX)
         self._ready = ready

@@ -169,7 +169,7 @@ class Tcp:
     def _listener_for(self, frame: TcpFrame) -> Listener | None:
         best, best_fitness = None, 0
         for listener in self._listeners.get(frame.target_port, ()):
-            fitness = _fitness(listener, frame.target)
+            fitness = _fitness(listener, frame.target) if listener.hears else 0
             if fitness > best_fitness:
                 best, best_fitness = listener, fitness
         return best
