@@ -210,9 +210,9 @@ def kill(machine: Machine) -> None:
     _running.pop(id(machine), None)
 
 
-def waiting(machine: Machine) -> int:
-    """Return how many threads of a host have not ended."""
-    return len(_running.get(id(machine), {}))
+def waiting(machine: Machine) -> list[threading.Thread]:
+    """Return the threads of a host that have not ended, in the order in which they began."""
+    return [baton.thread for baton in _running.get(id(machine), {})]
 
 
 # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────────────

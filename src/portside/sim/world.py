@@ -22,7 +22,7 @@ from hashlib import blake2b
 from typing import Any, Self, TypeVar
 
 from portside.errors import PortsideError
-from portside.sim import environment
+from portside.sim import environment, threads
 from portside.sim.building import Building
 from portside.sim.chance import stream
 from portside.sim.clock import SECOND, Scheduler
@@ -35,7 +35,7 @@ from portside.sim.paths import lay_routes
 from portside.sim.profile import PROFILES, Profile
 from portside.sim.quantities import duration_ns
 from portside.sim.schedule import ShuffledScheduler
-from portside.sim.stuck import NothingLeft, TimeIsUp
+from portside.sim.stuck import NothingLeft, TimeIsUp, words
 from portside.sim.walls import Walls
 
 Result = TypeVar("Result")
@@ -129,10 +129,10 @@ class World(Building):
         if scheduler.stopped:
             return
         if not scheduler.heap and not scheduler.ready:
-            raise NothingLeft(scheduler.now, self.waiting())
+            raise NothingLeft(scheduler.now, self._who_waits())
         if until_ns is not None and scheduler.heap[0][0] > until_ns:
             scheduler.now = until_ns
-            raise TimeIsUp(until_ns, self.waiting())
+            raise TimeIsUp(until_ns, self._who_waits())
         if scheduler.events - began > SLICE_EVENTS:
             gc.collect()
         if self.on_slice is not None:
@@ -159,6 +159,12 @@ class World(Building):
     def waiting(self) -> list[tuple[str, Task[Any]]]:
         """Return every task that has not ended, with the name of its host."""
         return [(host.name, task) for host in (self.outside, *self.hosts) for task in host.tasks()]
+
+    def _who_waits(self) -> list[str]:
+        """Return in words who waits where: tasks, and then threads."""
+        tasks = [words(host, task) for host, task in self.waiting()]
+        machines = (self.outside, *self.hosts)
+        return tasks + [words(host.name, thread) for host in machines for thread in threads.waiting(host)]
 
     # ── trouble ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

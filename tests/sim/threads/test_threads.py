@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from portside.sim import World, threads
+from portside.sim import NothingLeft, World, threads
 from portside.sim.environment.escape import Escape
 from support.in_threads import blocking, play
 
@@ -167,14 +167,39 @@ def test_a_crash_ends_all_threads_where_they_are() -> None:
     async def main(world: World) -> int:
         running = world["alice"].run_blocking(program)
         await asyncio.sleep(1)
-        assert threads.waiting(world["alice"]) == 3
+        assert len(threads.waiting(world["alice"])) == 3
         world["alice"].crash()
         running.cancel()
         await asyncio.sleep(1_000)
-        return threads.waiting(world["alice"])
+        return len(threads.waiting(world["alice"]))
 
     assert play(main) == 0
     assert went_on == []
+
+
+def test_threads_that_wait_for_each_other_are_named() -> None:
+    def program() -> None:
+        one, other = threading.Lock(), threading.Lock()
+
+        def take(first: Any, second: Any) -> None:
+            with first:
+                time.sleep(1)
+                with second:
+                    pass
+
+        for number, pair in enumerate(((one, other), (other, one))):
+            threading.Thread(target=take, args=pair, name=f"philosopher {number}").start()
+
+    async def main(world: World) -> None:
+        await world["alice"].run_blocking(program)
+        await asyncio.Event().wait()
+
+    with pytest.raises(NothingLeft) as caught:
+        play(main)
+    told = str(caught.value)
+    for number in range(2):
+        assert f"alice: thread 'philosopher {number}' waits in test_threads_that_wait_for_each_other" in told
+    assert "<locals>.take, threads/test_threads.py:" in told
 
 
 def test_python_ends_though_a_world_was_not_closed_whose_threads_wait() -> None:
