@@ -141,8 +141,17 @@ sender.send(tagged)
 plain = tagged[:12] + tagged[16:]
 sender.send(plain)
 names = {name: number for number, name in socket.if_nameindex()}
-seen = [[packet.interface, packet.packet_type, packet.data.hex()] for packet in read(everything, 4)]
-print(json.dumps([[told(packet) for packet in read(right, 2)], names, seen, tagged.hex(), plain.hex()]))
+seen = []
+while len(seen) < 4:
+    seen += [
+        [packet.interface, packet.packet_type, packet.data.hex()]
+        for packet in read(everything, 1)
+        if packet.data in {tagged, plain}
+    ]
+ours = []
+while len(ours) < 2:  # a link that has just come up may have something to say of its own
+    ours += [told(packet) for packet in read(right, 1) if packet.data in {tagged, plain}]
+print(json.dumps([ours, names, seen, tagged.hex(), plain.hex()]))
 """,
     )
     (first, second), names, seen, tagged, plain = said
