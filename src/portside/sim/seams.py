@@ -174,8 +174,11 @@ class Tcp(Transport, Protocol):
         Raises: OSError EADDRINUSE, EADDRNOTAVAIL.
         """
 
-    def is_meant(self, frame: Any) -> bool:
-        """Return whether a segment is for a connection or a listener that there is."""
+    def is_connected(self, frame: Any) -> bool:
+        """Return whether a segment is of a connection that there is."""
+
+    def is_heard(self, frame: Any) -> bool:
+        """Return whether somebody listens where a segment goes to."""
 
     def halt(self) -> None:
         """Fall silent for ever: the host has crashed."""

@@ -12,7 +12,7 @@ from portside.errors import UsageError
 from portside.sim import World
 from portside.sim.addresses import to_text
 from portside.sim.frame import TcpFrame
-from support.homes import OUTER, WEB, ask, home, play, seen_by, serve, settle
+from support.homes import GAME, OUTER, WEB, ask, home, play, seen_by, serve, settle
 
 
 def test_who_is_inside_speaks_by_the_outer_address() -> None:
@@ -128,6 +128,24 @@ def test_an_idle_connection_is_remembered_for_two_hours_and_more() -> None:
     assert len(left_s) == 1
     assert 238 < left_s[0] <= 240
     assert later == []
+
+
+def test_programs_on_the_box_itself_speak_and_are_spoken_to() -> None:
+    """Even from a port that stands for somebody inside, and where the filter would let everybody in to that one."""
+    world = home(filtering="endpoint-independent")
+
+    async def main() -> list[str]:
+        for name in ("web", "game", "box"):
+            world[name].spawn(serve())
+        await settle()
+        return [
+            await world["ann"].spawn(ask(WEB, local=("192.168.1.2", 5_001))),
+            await world["box"].spawn(ask(GAME, local=(OUTER, 5_001))),
+            await world["web"].spawn(ask(OUTER)),
+            await world["ann"].spawn(ask("192.168.1.1")),
+        ]
+
+    assert play(world, main) == [f"you are {OUTER}", f"you are {OUTER}", f"you are {WEB}", "you are 192.168.1.2"]
 
 
 def test_the_same_seed_gives_the_same_run_and_a_restart_forgets() -> None:

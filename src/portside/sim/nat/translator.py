@@ -143,6 +143,9 @@ class Translator(Router):
         if isinstance(opened, IcmpFrame) and not isinstance(opened.message, Echo):
             self._error_from_outside(opened)
             return
+        if isinstance(opened, TcpFrame) and self.tcp.is_connected(opened):
+            super().hear(opened, self.outside)  # whoever else has that port
+            return
         mapping = self._mapping_for(opened)
         if mapping is not None:
             if self._may_pass(opened, mapping.inner[0], self.outside):
@@ -187,7 +190,7 @@ class Translator(Router):
     def _is_our_own(self, frame: AnyIpFrame) -> bool:
         """Return whether the box itself is meant: it answers pings, and may have programs."""
         if isinstance(frame, TcpFrame):
-            return self.tcp.is_meant(frame)
+            return self.tcp.is_heard(frame)
         if isinstance(frame, UdpFrame):
             return any(socket.local[1] == frame.target_port for socket in self.udp.sockets())
         return isinstance(frame, IcmpFrame) and isinstance(frame.message, Echo)

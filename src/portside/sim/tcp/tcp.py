@@ -147,10 +147,13 @@ class Tcp:
         elif frame.flags & SYN:
             listener.heard(frame)
 
-    def is_meant(self, frame: TcpFrame) -> bool:
-        """Return whether a segment is for a connection or a listener that there is."""
-        key = (frame.target, frame.target_port, frame.source, frame.source_port)
-        return key in self._connections or self._listener_for(frame) is not None
+    def is_connected(self, frame: TcpFrame) -> bool:
+        """Return whether a segment is of a connection that there is."""
+        return (frame.target, frame.target_port, frame.source, frame.source_port) in self._connections
+
+    def is_heard(self, frame: TcpFrame) -> bool:
+        """Return whether somebody listens where a segment goes to."""
+        return self._listener_for(frame) is not None
 
     def _makes_way(self, connection: Connection, frame: TcpFrame) -> bool:
         """Return whether a new connection takes the place of one in TIME-WAIT: RFC 9293 section 3.10.7.4, RFC 6191."""
