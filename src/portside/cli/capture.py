@@ -147,10 +147,11 @@ class Course:
                 self.file.write(item)
 
     def flush(self) -> None:
-        if self.show is not None:
-            self.show.flush()
+        """Write what was taken; the file first, so that what was shown is kept, however this ends."""
         if self.file is not None:
             self.file.flush()
+        if self.show is not None:
+            self.show.flush()
 
 
 @click.command(short_help="show what a service, or an interface, sends and receives")
