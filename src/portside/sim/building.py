@@ -151,7 +151,7 @@ class Building:
         )
         made = self._host(
             name,
-            partial(Translator, policy=policy),
+            partial(Translator, policy=policy, inside=len(networks)),
             [*((network,) for network in networks), (outside,)],
             profile=profile,
             mtu=mtu,

@@ -50,7 +50,6 @@ class Line:
         self._codel: CoDel | None = None
         self._is_sending = False
         self._arrives = self._arrive
-        self._delay_ns = settings.delay_ns
         self._choose()
 
     # ── changes ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,9 +10,9 @@ from __future__ import annotations
 import sys
 import threading
 from _thread import allocate_lock
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from portside.sim.clock import SECOND, Scheduler
 from portside.sim.environment.escape import Escape
@@ -21,6 +21,11 @@ from portside.sim.here import Machine, here
 TURN_MAX_S: Final = 120.0  # of real time; a thread that keeps the baton for longer waits for something of this machine
 
 Wake: TypeAlias = Callable[[], None]
+
+NOT_OURS: Final = (
+    "it is of this machine, and no host can wait for it; make locks and queues while a program of a host runs"
+)
+ON_THE_LOOP: Final = "nothing happens while a loop's own thread waits; await, or do it with host.run_blocking"
 
 # What a host's programs get from these is in step with the world; here are the real ones.
 _start: Final = threading.Thread.start
@@ -120,10 +125,12 @@ class Baton:
             raise Crashed
 
 
-NOT_OURS: Final = (
-    "it is of this machine, and no host can wait for it; make locks and queues while a program of a host runs"
-)
-ON_THE_LOOP: Final = "nothing happens while a loop's own thread waits; await, or do it with host.run_blocking"
+class Watched(Protocol):
+    """What tells those who watch it that it has changed."""
+
+    def watch(self, watcher: Callable[[], None]) -> None: ...
+
+    def unwatch(self, watcher: Callable[[], None]) -> None: ...
 
 
 class _Mine(threading.local):
@@ -180,8 +187,10 @@ def start(machine: Machine, thread: threading.Thread) -> None:
     def body() -> None:
         try:
             run()
-        except (Crashed, SystemExit):
-            raise Crashed from None
+        except Crashed:
+            raise
+        except SystemExit:
+            pass  # as threading has it: it ends this thread, and says nothing
         except BaseException:
             threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
 
@@ -261,6 +270,24 @@ def wait_until(is_so: Callable[[], bool], waiting: dict[Wake, None], timeout_s: 
             for wake in mine:
                 waiting.pop(wake, None)
     return True
+
+
+def wait_for(watched: Iterable[Watched], is_so: Callable[[], bool], timeout_s: float | None, what: str) -> bool:
+    """Wait until something is so that may become so whenever one of these changes: see ``wait_until``."""
+    all_of_them = list(watched)
+    waiting: dict[Wake, None] = {}
+
+    def changed() -> None:
+        for wake in waiting:
+            wake()
+
+    for one in all_of_them:
+        one.watch(changed)
+    try:
+        return wait_until(is_so, waiting, timeout_s, what)
+    finally:
+        for one in all_of_them:
+            one.unwatch(changed)
 
 
 def _let_others_run(machine: Machine, is_so: Callable[[], bool]) -> bool:

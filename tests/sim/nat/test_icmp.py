@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portside.sim import World
-from portside.sim.addresses import parse_network, to_int, to_text
+from portside.sim.addresses import ANY_V4, parse_network, to_int, to_text
 from portside.sim.clock import Scheduler
 from portside.sim.encoding import encode, encode_packet
 from portside.sim.frame import IcmpFrame, TcpFrame, UdpFrame
@@ -147,6 +147,8 @@ def test_nothing_that_an_error_quotes_is_too_much(
     box, heard = standing()
     inner, remote = (to_int("192.168.1.2"), 4_000), (to_int(WEB), 9)
     box.interfaces[0].receive(addressed(UdpFrame(*inner, *remote, b"hello"), box.interfaces[0].mac))
+    assert [type(passed) for passed in heard] == [UdpFrame]
+    heard.clear()
     original = noise
     if is_true:
         about = (
@@ -171,6 +173,9 @@ def test_nothing_that_an_error_quotes_is_too_much(
     box.scheduler.run(box.scheduler.now + 10**9)
     for passed in heard:
         encode(passed)
+    errors = [passed for passed in heard if isinstance(passed, IcmpFrame)]
+    if is_true and kind < 3 and original == bytes(encode_packet(about)):
+        assert len(errors) == 1
 
 
 def standing() -> tuple[Translator, list[Any]]:
@@ -181,7 +186,7 @@ def standing() -> tuple[Translator, list[Any]]:
     for name, mac, network in (("eth0", 1, "192.168.1.1/24"), ("eth1", 2, f"{OUTER}/24")):
         interface = box.add_interface(name, mac, [parse_network(network)])
         interface.port.plug(heard.append)
-    box.routes.add(0, 96, box.interfaces[1], gateway=to_int("203.0.113.1"))
+    box.routes.add(ANY_V4, 96, box.interfaces[1], gateway=to_int("203.0.113.1"))
     box.interfaces[0].neighbors.confirm(to_int("192.168.1.2"), 3)
     box.interfaces[1].neighbors.confirm(to_int("203.0.113.1"), 4)
     return box, heard
@@ -190,3 +195,30 @@ def standing() -> tuple[Translator, list[Any]]:
 def addressed(frame: Any, mac: int) -> Any:
     frame.source_mac, frame.target_mac = 9, mac
     return frame
+
+
+def test_an_error_dies_at_its_last_hop_and_a_redirect_is_for_the_box() -> None:
+    box, heard = standing()
+    box.interfaces[0].receive(
+        addressed(UdpFrame(to_int("192.168.1.2"), 4_000, to_int(WEB), 9, b"hello"), box.interfaces[0].mac)
+    )
+    heard.clear()
+    original = encode_packet(UdpFrame(box.address, 4_000, to_int(WEB), 9, b"hello"))
+    for message, ttl in ((Unreachable(3, original), 1), (Redirect(1, IPv4Address("203.0.113.9"), original), 64)):
+        frame = IcmpFrame(to_int(WEB), box.address, message, 8 + len(original), ttl)
+        box.interfaces[1].receive(addressed(frame, box.interfaces[1].mac))
+    assert heard == []
+    frame = IcmpFrame(to_int(WEB), box.address, Unreachable(3, original), 8 + len(original), 2)
+    box.interfaces[1].receive(addressed(frame, box.interfaces[1].mac))
+    assert [(passed.ttl, to_text(passed.target)) for passed in heard] == [(1, "192.168.1.2")]
+
+
+def test_ipv6_is_routed_as_it_is() -> None:
+    box, heard = standing()
+    for interface, network in zip(box.interfaces, ("2001:db8:1::/64", "2001:db8:2::/64"), strict=True):
+        box.routes.add(*parse_network(network), interface)
+    source, target = to_int("2001:db8:1::2"), to_int("2001:db8:2::2")
+    box.interfaces[1].neighbors.confirm(target, 5)
+    box.interfaces[0].receive(addressed(UdpFrame(source, 4_000, target, 9, b"hello"), box.interfaces[0].mac))
+    assert [(one.source, one.source_port, one.target, one.ttl) for one in heard] == [(source, 4_000, target, 63)]
+    assert list(box.table.entries()) == []

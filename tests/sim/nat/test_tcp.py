@@ -148,6 +148,19 @@ def test_programs_on_the_box_itself_speak_and_are_spoken_to() -> None:
     assert play(world, main) == [f"you are {OUTER}", f"you are {OUTER}", f"you are {WEB}", "you are 192.168.1.2"]
 
 
+def test_an_interface_that_is_added_does_not_become_the_outside() -> None:
+    world = home()
+    world["box"].add_interface("192.168.9.1/24")
+
+    async def main() -> str:
+        world["web"].spawn(serve())
+        await settle()
+        answer: str = await world["ann"].spawn(ask(WEB))
+        return answer
+
+    assert play(world, main) == f"you are {OUTER}"
+
+
 def test_the_same_seed_gives_the_same_run_and_a_restart_forgets() -> None:
     def run() -> tuple[str, int]:
         world = home(seed=9)
@@ -170,9 +183,6 @@ def test_the_same_seed_gives_the_same_run_and_a_restart_forgets() -> None:
 
 def test_what_is_no_nat_is_refused() -> None:
     world = World(seed=1)
-    ann = world.host("ann", "192.168.1.2/24", "2001:db8:1::2/64")
-    box = world.nat("box", inside="192.168.1.1/24", outside=f"{OUTER}/24")
-    del ann, box
     with pytest.raises(UsageError, match="a NAT is endpoint-independent"):
         world.nat("other", inside="192.168.2.1/24", outside="203.0.113.6/24", mapping="symmetric")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="tcp/80 or udp/53"):

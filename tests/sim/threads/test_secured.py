@@ -106,13 +106,12 @@ def test_a_certificate_of_somebody_else_is_refused_and_the_peer_is_told() -> Non
             with pytest.raises(ssl.SSLError) as caught:
                 server_tls().wrap_socket(conn, server_side=True).recv(1)
             told.append(caught.value.reason)
-            conn.close()
 
     def connect() -> None:
         with socket.create_connection((SERVER, PORT)) as plain:
             with pytest.raises(ssl.SSLCertVerificationError):
                 ssl.create_default_context().wrap_socket(plain, server_hostname=SERVER)
-            time.sleep(1)
+            assert plain.fileno() == -1
 
     async def main() -> None:
         serving = world[SERVER].run_blocking(serve)
@@ -122,6 +121,59 @@ def test_a_certificate_of_somebody_else_is_refused_and_the_peer_is_told() -> Non
     with world_of_two(1, "0%") as world:
         world.play(main())
     assert told == ["TLSV1_ALERT_UNKNOWN_CA"]
+
+
+def test_the_secured_socket_takes_the_place_of_the_one_it_was_made_of() -> None:
+    def serve() -> bytes:
+        with socket.create_server(("", PORT)) as listener:
+            conn, _ = listener.accept()
+            with server_tls().wrap_socket(conn, server_side=True) as secured:
+                return secured.recv(10)
+
+    def connect() -> None:
+        with socket.create_connection((SERVER, PORT)) as plain:
+            plain.settimeout(7)
+            secured = client_tls().wrap_socket(plain, server_hostname=SERVER)
+            assert plain.fileno() == -1
+            with pytest.raises(OSError, match="not connected"):
+                plain.send(b"in the clear")
+        assert secured.gettimeout() == 7
+        secured.sendall(b"hello")  # whoever has closed the one below has closed nothing of this
+        secured.close()
+
+    async def main() -> bytes:
+        serving = world[SERVER].run_blocking(serve)
+        await world["client"].run_blocking(connect)
+        got: bytes = await serving
+        return got
+
+    with world_of_two(1, "0%") as world:
+        assert world.play(main()) == b"hello"
+
+
+def test_a_peer_that_speaks_no_tls_is_let_go() -> None:
+    def serve() -> None:
+        with socket.create_server(("", PORT)) as listener:
+            conn, _ = listener.accept()
+            with pytest.raises(ssl.SSLError):
+                server_tls().wrap_socket(conn, server_side=True)
+
+    def connect() -> bytes:
+        with socket.create_connection((SERVER, PORT), timeout=60) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            answer = b""
+            while data := plain.recv(1_000):
+                answer += data
+            return answer
+
+    async def main() -> bytes:
+        serving = world[SERVER].run_blocking(serve)
+        answer: bytes = await world["client"].run_blocking(connect)
+        await serving
+        return answer
+
+    with world_of_two(1, "0%") as world:
+        world.play(main())  # it ends: the connection was not left open
 
 
 def test_who_waits_too_long_is_told() -> None:

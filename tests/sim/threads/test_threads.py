@@ -301,3 +301,34 @@ def test_the_same_seed_gives_the_same_run() -> None:
         return play(main)
 
     assert digest() == digest()
+
+
+def test_a_pool_that_was_set_for_a_loop_is_used_and_ended() -> None:
+    async def program() -> float:
+        loop = asyncio.get_running_loop()
+        pool = ThreadPoolExecutor(max_workers=1)
+        loop.set_default_executor(pool)
+        await asyncio.gather(*(asyncio.to_thread(time.sleep, 1) for _ in range(3)))
+        await loop.shutdown_default_executor()
+        with pytest.raises(RuntimeError, match="after shutdown"):
+            pool.submit(time.sleep, 1)
+        return time.monotonic()
+
+    async def main(world: World) -> Any:
+        return await world["alice"].spawn(program())
+
+    assert play(main) == 3.0
+
+
+def test_a_thread_that_exits_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+
+    def program() -> bool:
+        worker = threading.Thread(target=sys.exit, args=(3,))
+        worker.start()
+        worker.join()
+        return worker.is_alive()
+
+    assert blocking(program) is False
+    assert told == []

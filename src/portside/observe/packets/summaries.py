@@ -256,6 +256,3 @@ def _about(dissected: Dissected) -> str:
     if found.ip is None or source is None:
         return ""
     return f", for {protocol_name(found.ip.protocol)} {source} → {target}"
-
-
-# ── DNS ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

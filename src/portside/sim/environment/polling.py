@@ -51,26 +51,13 @@ def _is_simulated(what: Any) -> bool:
 def _wait(look: Callable[[], list[Any]], sockets: Iterable[SimSocket], timeout_s: float | None) -> list[Any]:
     """Return what ``look`` finds, as soon as it finds anything or the time has passed."""
     found: list[Any] = []
-    watched = list(sockets)
-    waiting: dict[threads.Wake, None] = {}
 
     def has_found() -> bool:
         found[:] = look()
         return bool(found)
 
-    def changed() -> None:
-        for wake in waiting:
-            wake()
-
-    if has_found() or (timeout_s is not None and timeout_s <= 0):
-        return found
-    for one in watched:
-        one.watch(changed)
-    try:
-        threads.wait_until(has_found, waiting, timeout_s, "waiting for sockets")
-    finally:
-        for one in watched:
-            one.unwatch(changed)
+    if not has_found() and (timeout_s is None or timeout_s > 0):
+        threads.wait_for(sockets, has_found, timeout_s, "waiting for sockets")
     return found
 
 

@@ -229,7 +229,10 @@ class SimLoop(Opening, _Loop):  # type: ignore[misc]
                 self.call_exception_handler({"message": message, "exception": error, "asyncgen": generator})
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """Do nothing: there are no threads that wait for work."""
+        """Let the pool end that was set, if any: without one, no threads wait for work."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=False)
 
     # ── a crash, and the end ─────────────────────────────────────────────────────────────────────────────────────────
 

@@ -21,7 +21,7 @@ class Session:
 
     def __init__(self, until_ns: int) -> None:
         self.until_ns = until_ns
-        self.answered = False  # both sides have acknowledged something: RFC 5382 calls it established
+        self.answered = False  # the remote end has acknowledged something: RFC 5382 calls it established
         self.closed: set[str] = set()
 
 

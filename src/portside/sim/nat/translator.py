@@ -24,23 +24,26 @@ from portside.sim.profile import Profile
 from portside.sim.router import Router
 from portside.sim.seams import End
 from portside.sim.tcp.numbers import ACK, SYN
-from portside.wire.icmp import Echo
+from portside.wire.icmp import Echo, ParameterProblem, TimeExceeded, Unreachable
 from portside.wire.numbers import ICMP, TCP, UDP
 
 HELD_MAX: Final = 1_024  # SYNs that nobody has asked for, and that nothing is said of yet
 
 
 class Translator(Router):
-    """A NAT with its last interface outside; all before it are inside."""
+    """A NAT: so many first interfaces are ``inside``, and the next one is outside."""
 
-    def __init__(self, name: str, scheduler: Scheduler, chance: Random, profile: Profile, policy: Policy) -> None:
+    def __init__(  # noqa: PLR0917 -- a stack's, and its own two
+        self, name: str, scheduler: Scheduler, chance: Random, profile: Profile, policy: Policy, inside: int = 1
+    ) -> None:
         super().__init__(name, scheduler, chance, profile)
+        self._inside = inside
         self.table = Table(scheduler, chance, policy)
         self._held = 0
 
     @property
     def outside(self) -> Interface:
-        return self.interfaces[-1]
+        return self.interfaces[self._inside]
 
     @property
     def address(self) -> int:
@@ -87,7 +90,7 @@ class Translator(Router):
             super().hear(opened, interface)  # for the box itself
             return
         if isinstance(opened, IcmpFrame) and not isinstance(opened.message, Echo):
-            self._error_from_inside(opened)
+            self._error_from_inside(opened, interface)
             return
         if not self._may_pass(opened, opened.target, interface):
             return
@@ -118,11 +121,11 @@ class Translator(Router):
             turned.ttl = frame.ttl  # one hop, not two
             self._send_on(turned)
 
-    def _error_from_inside(self, frame: IcmpFrame) -> None:
+    def _error_from_inside(self, frame: IcmpFrame, interface: Interface) -> None:
         """Pass on what somebody inside says of a packet that came from outside: RFC 5508 REQ-5."""
         message: Any = frame.message
         quoted = self._quoted(message)
-        if quoted is None:
+        if quoted is None or not self._may_pass(frame, frame.target, interface):
             return
         protocol, _, inner = quoted
         mapping = self.table.of(protocol, inner)
@@ -160,6 +163,9 @@ class Translator(Router):
     def _error_from_outside(self, frame: IcmpFrame) -> None:
         """Pass on what a router, or the peer, says of a packet from inside: RFC 5508 REQ-4; what is ours we hear."""
         message: Any = frame.message
+        if not isinstance(message, _ERRORS):
+            super().hear(frame, self.outside)  # a redirect is for who has sent on this link: for the box
+            return
         quoted = self._quoted(message)
         if quoted is None:
             return
@@ -167,6 +173,8 @@ class Translator(Router):
         mapping = self.table.at(protocol, port)
         if mapping is None:
             super().hear(frame, self.outside)
+            return
+        if not self._may_pass(frame, mapping.inner[0], self.outside):
             return
         original = retold(message.original, protocol, mapping.inner, is_source=True)
         self._send_on(
@@ -220,14 +228,13 @@ class Translator(Router):
     def _quoted(self, message: Any) -> tuple[int, End, End] | None:
         """Return protocol and both ends of the packet that an error is about, None if it cannot be told."""
         try:
-            quote = read_quote(message.original, v4=True)
-        except (MalformedMessage, AttributeError):
+            quote = read_quote(message.original, v4=True) if isinstance(message, _ERRORS) else None
+        except MalformedMessage:
+            quote = None
+        if quote is None or quote.offset or len(quote.payload) < 8 or quote.protocol not in _WITH_PORTS:
             self.count("nat: an error about nothing")
             return None
         head = quote.payload
-        if quote.offset or len(head) < 8 or quote.protocol not in _WITH_PORTS:
-            self.count("nat: an error about nothing")
-            return None
         if quote.protocol == ICMP:
             identifier = int.from_bytes(head[4:6])
             return ICMP, (quote.source, identifier), (quote.target, identifier)
@@ -256,6 +263,7 @@ class Translator(Router):
             self.count("no route")
 
 
+_ERRORS: Final = (Unreachable, TimeExceeded, ParameterProblem)
 _WITH_PORTS: Final = frozenset({TCP, UDP, ICMP})
 
 

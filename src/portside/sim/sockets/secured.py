@@ -50,7 +50,10 @@ class SimTlsSocket(InFront, ssl.SSLSocket):
         hostname: str | None,
         session: Any,
     ) -> SimTlsSocket:
-        """Return a socket that takes the place of the one below, which is nobody else's from then on."""
+        """Return a socket that takes the place of the one below, which is closed to whoever has it.
+
+        It is closed itself if the handshake fails.
+        """
         if below.type != socket.SOCK_STREAM:
             raise NotImplementedError("only stream sockets are supported")
         if server_side and hostname:
@@ -58,7 +61,7 @@ class SimTlsSocket(InFront, ssl.SSLSocket):
         if context.check_hostname and not server_side and not hostname:
             raise ValueError("check_hostname requires server_hostname")
         made = cls()
-        made._below = below
+        made._below = below.move()
         made._context = context
         made._io_refs = 0
         made._closed = False
@@ -69,13 +72,20 @@ class SimTlsSocket(InFront, ssl.SSLSocket):
         made._session = session
         made._tls = None
         made._connected = False
-        if below.connection is not None:
-            made._begin()
-            if handshakes:
-                if below.gettimeout() == 0.0:
-                    raise ValueError("do_handshake_on_connect should not be specified for non-blocking sockets")
-                made.do_handshake()
+        try:
+            if made._below.connection is not None:
+                made._begin_at_once()
+        except BaseException:
+            made.close()
+            raise
         return made
+
+    def _begin_at_once(self) -> None:
+        self._begin()
+        if self.do_handshake_on_connect:
+            if self.gettimeout() == 0.0:
+                raise ValueError("do_handshake_on_connect should not be specified for non-blocking sockets")
+            self.do_handshake()
 
     def _begin(self) -> None:
         """Begin with OpenSSL, where there is a connection."""

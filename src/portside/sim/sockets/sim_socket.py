@@ -100,6 +100,17 @@ class SimSocket(Settable):
         connection.user = made
         return made
 
+    def move(self) -> SimSocket:
+        """Return a socket that has taken this one's place; this one is closed, and nothing of what it was is."""
+        made = SimSocket.__new__(SimSocket)
+        made.__dict__.update(self.__dict__)  # those who watch among it: a listener goes on telling this one
+        made._io_refs, made._closed, made._number = 0, False, None
+        if made.connection is not None and not made._is_view:
+            made.connection.user = made
+        self._closed = self._is_view = True
+        self.connection = self.listener = None
+        return made
+
     # ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
@@ -349,18 +360,8 @@ class SimSocket(Settable):
             return
         if self._timeout == 0.0:
             raise BlockingIOError(number, os.strerror(number))
-        waiting: dict[threads.Wake, None] = {}
-
-        def changed() -> None:
-            for wake in waiting:
-                wake()
-
-        self.watch(changed)
-        try:
-            if not threads.wait_until(is_so, waiting, self._timeout, "waiting for a socket"):
-                raise TimeoutError("timed out")
-        finally:
-            self.unwatch(changed)
+        if not threads.wait_for([self], is_so, self._timeout, "waiting for a socket"):
+            raise TimeoutError("timed out")
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
