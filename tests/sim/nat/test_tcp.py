@@ -15,9 +15,8 @@ from portside.sim.frame import TcpFrame
 from support.homes import GAME, OUTER, WEB, ask, home, play, seen_by, serve, settle
 
 
-def test_who_is_inside_speaks_by_the_outer_address() -> None:
-    world = home()
-    seen = seen_by(world, "web")
+def ann_asks(world: World) -> str:
+    """Return what a server outside says to who is inside."""
 
     async def main() -> str:
         world["web"].spawn(serve())
@@ -25,7 +24,14 @@ def test_who_is_inside_speaks_by_the_outer_address() -> None:
         answer: str = await world["ann"].spawn(ask(WEB))
         return answer
 
-    assert play(world, main) == f"you are {OUTER}"
+    return str(play(world, main))
+
+
+def test_who_is_inside_speaks_by_the_outer_address() -> None:
+    world = home()
+    seen = seen_by(world, "web")
+
+    assert ann_asks(world) == f"you are {OUTER}"
     assert {to_text(frame.source) for frame in seen if isinstance(frame, TcpFrame)} == {OUTER}
 
 
@@ -152,13 +158,7 @@ def test_an_interface_that_is_added_does_not_become_the_outside() -> None:
     world = home()
     world["box"].add_interface("192.168.9.1/24")
 
-    async def main() -> str:
-        world["web"].spawn(serve())
-        await settle()
-        answer: str = await world["ann"].spawn(ask(WEB))
-        return answer
-
-    assert play(world, main) == f"you are {OUTER}"
+    assert ann_asks(world) == f"you are {OUTER}"
 
 
 def test_the_same_seed_gives_the_same_run_and_a_restart_forgets() -> None:

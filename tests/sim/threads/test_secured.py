@@ -22,6 +22,18 @@ def echo(conn: ssl.SSLSocket) -> None:
     conn.unwrap()
 
 
+def meet(serve: Callable[[], Any], connect: Callable[[], Any], loss: str = "0%") -> tuple[Any, Any]:
+    """Run two blocking programs, of the server and of the client; return what the client's and the server's return."""
+
+    async def main() -> tuple[Any, Any]:
+        serving = world[SERVER].run_blocking(serve)
+        visited = await world["client"].run_blocking(connect)
+        return visited, await serving
+
+    with world_of_two(1, loss) as world:
+        return world.play(main(), limit="10min")
+
+
 def talk(visit: Talk, handle: Talk = echo, *, loss: str = "0%") -> Any:
     """Run a blocking client against a blocking server of one connection."""
 
@@ -38,15 +50,7 @@ def talk(visit: Talk, handle: Talk = echo, *, loss: str = "0%") -> Any:
                 assert isinstance(secured, ssl.SSLSocket)
                 return visit(secured)
 
-    async def main() -> Any:
-        serving = world[SERVER].run_blocking(serve)
-        visiting = world["client"].run_blocking(connect)
-        result = await visiting
-        await serving
-        return result
-
-    with world_of_two(1, loss) as world:
-        return world.play(main(), limit="10min")
+    return meet(serve, connect, loss)[0]
 
 
 @pytest.mark.parametrize("loss", ["0%", "2%"])
@@ -113,13 +117,7 @@ def test_a_certificate_of_somebody_else_is_refused_and_the_peer_is_told() -> Non
                 ssl.create_default_context().wrap_socket(plain, server_hostname=SERVER)
             assert plain.fileno() == -1
 
-    async def main() -> None:
-        serving = world[SERVER].run_blocking(serve)
-        await world["client"].run_blocking(connect)
-        await serving
-
-    with world_of_two(1, "0%") as world:
-        world.play(main())
+    meet(serve, connect)
     assert told == ["TLSV1_ALERT_UNKNOWN_CA"]
 
 
@@ -141,14 +139,7 @@ def test_the_secured_socket_takes_the_place_of_the_one_it_was_made_of() -> None:
         secured.sendall(b"hello")  # whoever has closed the one below has closed nothing of this
         secured.close()
 
-    async def main() -> bytes:
-        serving = world[SERVER].run_blocking(serve)
-        await world["client"].run_blocking(connect)
-        got: bytes = await serving
-        return got
-
-    with world_of_two(1, "0%") as world:
-        assert world.play(main()) == b"hello"
+    assert meet(serve, connect)[1] == b"hello"
 
 
 def test_a_peer_that_speaks_no_tls_is_let_go() -> None:
@@ -166,14 +157,7 @@ def test_a_peer_that_speaks_no_tls_is_let_go() -> None:
                 answer += data
             return answer
 
-    async def main() -> bytes:
-        serving = world[SERVER].run_blocking(serve)
-        answer: bytes = await world["client"].run_blocking(connect)
-        await serving
-        return answer
-
-    with world_of_two(1, "0%") as world:
-        world.play(main())  # it ends: the connection was not left open
+    meet(serve, connect)  # it ends: the connection was not left open
 
 
 def test_who_waits_too_long_is_told() -> None:
@@ -262,14 +246,7 @@ def test_a_listener_may_be_secured_and_a_socket_before_it_connects() -> None:
             with pytest.raises(ValueError, match="already-connected"):
                 secured.connect((SERVER, PORT))
 
-    async def main() -> bytes:
-        serving = world[SERVER].run_blocking(serve)
-        await world["client"].run_blocking(connect)
-        got: bytes = await serving
-        return got
-
-    with world_of_two(1, "0%") as world:
-        assert world.play(main()) == b"hello"
+    assert meet(serve, connect)[1] == b"hello"
 
 
 def test_what_makes_no_sense_is_refused() -> None:
